@@ -1,0 +1,1 @@
+"""What crosses HTTP to a workplace. Standard library only: it ships inside the package."""
