@@ -1,0 +1,173 @@
+"""The manifest: what of an application synchronises (architecture.md, Configuration of an application)."""
+
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[^\x00\"]+$")]
+Titles = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """What is wrong with a manifest, and where: a path like `aggregates[2].parts[0].parent`."""
+
+    place: str
+    text: str
+
+
+class ManifestInvalid(Exception):
+    """A manifest that cannot be used. Holds every mistake found, not only the first."""
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        super().__init__("; ".join(f"{mistake.place}: {mistake.text}" for mistake in mistakes))
+        self.mistakes = tuple(mistakes)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+class Configuration(_Section):
+    """Name and version of the kind of application, and what its copy needs on the local computer."""
+
+    name: Name
+    version: Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+){0,3}$")]
+    title: Titles
+    platform: str = ">=3.11"
+    isolation: Literal["database", "column"] = "database"
+    area_column: Name | None = None
+    # The PostgreSQL schema of the application's tables.
+    schema_name: Name = Field(default="public", alias="schema")
+
+    @model_validator(mode="after")
+    def _area_goes_with_isolation(self) -> "Configuration":
+        if (self.isolation == "column") != (self.area_column is not None):
+            raise ValueError("area_column goes with isolation = 'column', and only with it")
+        return self
+
+
+class Organisations(_Section):
+    """The table of the legal entities whose records live in the application."""
+
+    table: Name
+    key: Name
+    title: Name
+
+
+class Numbering(_Section):
+    """A document number filled offline with the workplace's prefix."""
+
+    column: Name
+
+
+class Closed(_Section):
+    """Closed periods: documents dated up to and including `until` of their organisation may not change."""
+
+    column: Name
+    table: Name
+    organisation: Name
+    until: Name
+
+
+class Part(_Section):
+    """Rows that belong to a root row and travel with it."""
+
+    table: Name
+    key: tuple[Name, ...] = Field(min_length=1)
+    parent: Name
+    keys: Literal["uuid", "range", "natural"] | None = None
+    exclude: tuple[Name, ...] = ()
+    within_scope: tuple[Name, ...] = ()
+
+
+class Aggregate(_Section):
+    """A root table with its parts: the unit of change, conflict and delivery."""
+
+    table: Name
+    key: tuple[Name, ...] = Field(min_length=1)
+    keys: Literal["uuid", "range", "natural"]
+    organisation: Name | None = None
+    access: Literal["read_write", "read_only"] = "read_write"
+    policy: Literal["service_wins", "workplace_wins", "manual"] = "service_wins"
+    number: Numbering | None = None
+    closed: Closed | None = None
+    title: Name | None = None
+    exclude: tuple[Name, ...] = ()
+    within_scope: tuple[Name, ...] = ()
+    parts: tuple[Part, ...] = ()
+
+
+class Migration(_Section):
+    """How replicas and messages of version `from` become those of this version. `sqlite` is SQL text."""
+
+    from_version: str = Field(alias="from")
+    sqlite: str = ""
+    renames: dict[str, dict[str, str]] = {}
+    defaults: dict[str, dict[str, Any]] = {}
+
+
+class Manifest(_Section):
+    """A whole manifest, consistent in itself; whether it fits the database, `model.load` tells."""
+
+    configuration: Configuration
+    organisations: Organisations | None = None
+    aggregates: tuple[Aggregate, ...] = Field(min_length=1)
+    migrations: tuple[Migration, ...] = ()
+
+
+def parse(text: str) -> Manifest:
+    """Read a manifest. Raises `ManifestInvalid` with all mistakes that can be seen without the database."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ManifestInvalid([Mistake("manifest", str(error))]) from error
+    try:
+        manifest = Manifest.model_validate(document)
+    except ValidationError as error:
+        raise ManifestInvalid([Mistake(_place(item["loc"]), item["msg"]) for item in error.errors()]) from error
+    mistakes = list(_contradictions(manifest))
+    if mistakes:
+        raise ManifestInvalid(mistakes)
+    return manifest
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    path = ""
+    for step in location:
+        path += f"[{step}]" if isinstance(step, int) else f".{step}"
+    return path.removeprefix(".") or "manifest"
+
+
+def _contradictions(manifest: Manifest) -> Iterator[Mistake]:
+    seen: dict[str, str] = {}
+    for at, aggregate in enumerate(manifest.aggregates):
+        place = f"aggregates[{at}]"
+        yield from _table_name(place, aggregate.table, seen)
+        for part_at, part in enumerate(aggregate.parts):
+            yield from _table_name(f"{place}.parts[{part_at}]", part.table, seen)
+        if aggregate.parts and len(aggregate.key) != 1:
+            yield Mistake(f"{place}.key", "parts refer to their root by one column: the key must have one")
+        if aggregate.organisation and manifest.organisations is None:
+            yield Mistake(f"{place}.organisation", "the manifest has no [organisations]")
+        if aggregate.closed and not aggregate.organisation:
+            yield Mistake(f"{place}.closed", "closed periods need the column `organisation`")
+        if aggregate.number and aggregate.number.column in aggregate.exclude:
+            yield Mistake(f"{place}.number.column", "the column is excluded")
+        kept = {*aggregate.key, *filter(None, [aggregate.organisation, aggregate.title])}
+        for column in sorted(kept & set(aggregate.exclude)):
+            yield Mistake(f"{place}.exclude", f"column {column} is needed by the replica")
+    if manifest.organisations and manifest.organisations.table.lower() not in seen:
+        yield Mistake("organisations.table", "the organisations table must be an aggregate too")
+
+
+def _table_name(place: str, table: str, seen: dict[str, str]) -> Iterator[Mistake]:
+    folded = table.lower()  # SQLite tells no case apart
+    if folded.startswith(("yurt_", "sqlite_")):
+        yield Mistake(f"{place}.table", f"names like {table} belong to the replica")
+    if folded in seen:
+        yield Mistake(f"{place}.table", f"{table} stands already at {seen[folded]}")
+    seen[folded] = place
