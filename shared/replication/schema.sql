@@ -1,0 +1,122 @@
+-- Everything Yurt owns in an application database. Statements may be run again: each creates what is missing.
+
+CREATE SCHEMA IF NOT EXISTS yurt;
+
+-- One row per application attached to this database.
+CREATE TABLE IF NOT EXISTS yurt.applications (
+    code text PRIMARY KEY,
+    area text,
+    configuration text NOT NULL,
+    version text NOT NULL,
+    fingerprint text NOT NULL,
+    generation text NOT NULL,
+    system_identifier text NOT NULL,
+    attached_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- Which tables are captured, and by which definition (a digest of the trigger functions).
+CREATE TABLE IF NOT EXISTS yurt.captured (
+    schema_name text NOT NULL,
+    table_name text NOT NULL,
+    configuration text NOT NULL,
+    definition text NOT NULL,
+    PRIMARY KEY (schema_name, table_name)
+);
+
+-- The change history: that an aggregate changed, never what. Append-only, no constraint that could make a writer wait.
+-- key: the root's key as text, NULL = the whole table (TRUNCATE). organisation_before/_after: NULL when the table has
+-- none, when the row did not exist, or for a mark that a part row left on its root. origin: the workplace whose pushed
+-- row is stored exactly as it was pushed. recipient: the mark is for that workplace alone (it is to get the aggregate
+-- again); rejected: because its change was rejected.
+CREATE TABLE IF NOT EXISTS yurt.history (
+    xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    table_name text NOT NULL,
+    key text[],
+    area text,
+    organisation_before text,
+    organisation_after text,
+    origin text,
+    recipient text,
+    rejected boolean NOT NULL DEFAULT false
+);
+CREATE INDEX IF NOT EXISTS history_xid ON yurt.history (xid);
+
+-- What a workplace has pushed and acknowledged.
+CREATE TABLE IF NOT EXISTS yurt.workplaces (
+    workplace text PRIMARY KEY,
+    application text NOT NULL,
+    last_message bigint NOT NULL DEFAULT 0,
+    acknowledged text,
+    acknowledged_at timestamptz
+);
+
+-- The stored answers. Only the last message keeps its answer, all keep their digest.
+CREATE TABLE IF NOT EXISTS yurt.messages (
+    workplace text NOT NULL,
+    number bigint NOT NULL,
+    digest text NOT NULL,
+    answer jsonb,
+    applied_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (workplace, number)
+);
+
+CREATE TABLE IF NOT EXISTS yurt.problems (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    application text NOT NULL,
+    workplace text NOT NULL,
+    message bigint NOT NULL,
+    seq bigint NOT NULL,
+    table_name text NOT NULL,
+    key jsonb NOT NULL,
+    key_text text[] NOT NULL,
+    organisation text,
+    kind text NOT NULL,
+    code text NOT NULL,
+    detail text NOT NULL,
+    title text,
+    columns text[] NOT NULL DEFAULT '{}',
+    op text NOT NULL,
+    service jsonb,
+    pushed jsonb,
+    in_force text NOT NULL,
+    state text NOT NULL DEFAULT 'open',
+    created_at timestamptz NOT NULL DEFAULT now(),
+    edited_at timestamptz,
+    edited_by text,
+    resolved_at timestamptz,
+    resolved_by text,
+    comment text
+);
+CREATE INDEX IF NOT EXISTS problems_application ON yurt.problems (application, created_at, id);
+CREATE INDEX IF NOT EXISTS problems_workplace ON yurt.problems (workplace, created_at, id);
+
+-- Integer keys leased to workplaces; ends are inclusive. A void lease is never given again.
+CREATE TABLE IF NOT EXISTS yurt.leases (
+    application text NOT NULL,
+    table_name text NOT NULL,
+    first bigint NOT NULL,
+    last bigint NOT NULL,
+    workplace text NOT NULL,
+    void boolean NOT NULL DEFAULT false,
+    leased_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (application, table_name, first)
+);
+
+-- Wire spelling of arrays whose elements PostgreSQL prints otherwise (protocol.md, Values). `value` is array_to_json's.
+CREATE OR REPLACE FUNCTION yurt.wire_array(value json, element text) RETURNS text
+LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog AS $$
+BEGIN
+    RETURN '[' || coalesce((
+        SELECT string_agg(
+            CASE json_typeof(e) WHEN 'array' THEN yurt.wire_array(e, element) WHEN 'null' THEN 'null'
+            ELSE CASE element
+                WHEN 'bigint' THEN CASE WHEN abs((e #>> '{}')::numeric) <= 9007199254740991 THEN e #>> '{}'
+                                   ELSE '"' || (e #>> '{}') || '"' END
+                WHEN 'timestamp' THEN '"' || to_char((e #>> '{}')::timestamp, 'YYYY-MM-DD"T"HH24:MI:SS.US') || '"'
+                WHEN 'timestamptz' THEN '"' || to_char((e #>> '{}')::timestamptz AT TIME ZONE 'UTC',
+                                                       'YYYY-MM-DD"T"HH24:MI:SS.US') || 'Z"'
+                WHEN 'bytea' THEN '"' || translate(encode((e #>> '{}')::bytea, 'base64'), E'\n', '') || '"'
+                ELSE to_json(e #>> '{}')::text END
+            END, ',' ORDER BY place)
+        FROM json_array_elements(value) WITH ORDINALITY AS elements(e, place)), '') || ']';
+END $$;
