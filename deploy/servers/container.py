@@ -68,7 +68,7 @@ def _said(command: list[str], timeout: float) -> str:
     except subprocess.TimeoutExpired as error:
         raise ServerMissing(f"{command[0]} {command[1]} took longer than {timeout:.0f} s") from error
     if done.returncode:
-        raise ServerMissing(f"{command[0]} {command[1]}: {done.stderr.strip().splitlines()[-1:]}")
+        raise ServerMissing(f"{command[0]} {command[1]}: {done.stderr.strip()[:300]}")
     return done.stdout.strip()
 
 
