@@ -36,7 +36,7 @@ STORE = Image(
     8080,
     "Starting s3 server",
     "http://yurt:yurt-secret@127.0.0.1:{port}/yurt",
-    ("-e", "RCLONE_AUTH_KEY=yurt,yurt-secret"),
+    ("-e", 'RCLONE_AUTH_KEY="yurt,yurt-secret"'),
     ("serve", "s3", "/data", "--addr", ":8080"),
 )
 

@@ -36,7 +36,7 @@ class RcloneStore:
             ready="Starting s3 server",
             env={
                 **os.environ,
-                "RCLONE_AUTH_KEY": f"{key},{secret}",
+                "RCLONE_AUTH_KEY": f'"{key},{secret}"',  # quoted, or its CSV reader sees two keys
             },  # a command line is everybody's to read
         )
         try:
