@@ -1,0 +1,53 @@
+# Yurt. `make help` lists what can be made; PYTHON chooses the interpreter (3.11 or newer).
+PYTHON ?= python3
+APP ?= accounting_kz
+# The tests share two cores with the servers they use.
+WORKERS ?= 2
+
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+.PHONY: help demo serve check test format documents
+
+help: ## lists the targets
+	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+demo: $(BIN)/.run ## tells the whole story on servers of its own; APP=accounting_kz or APP=northwind
+	@$(BIN)/python -m deploy.demo --app $(APP)
+
+serve: $(BIN)/.run ## keeps the same stack in the foreground (YURT_PORT 8080, state under YURT_HOME .yurt/)
+	@$(BIN)/python -m deploy.serve
+
+check: $(BIN)/.dev ## style, types, import rules, generated documents: what CI runs first
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m deploy.documents --check
+
+test: $(BIN)/.dev ## all tests, on real PostgreSQL, RabbitMQ and S3; fails when one cannot be had
+	@$(BIN)/python -m deploy.servers.found
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal
+
+format: $(BIN)/.dev ## formats the Python files
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+documents: $(BIN)/.dev ## writes the documents that are generated from the code
+	$(BIN)/python -m deploy.documents
+
+# The virtual environment, once: a rerun without a line needs nothing. The stamps are newer than the pins they fulfil.
+$(BIN)/python:
+	@$(PYTHON) deploy/interpreter.py
+	@$(PYTHON) -m venv .venv
+
+$(BIN)/.run: pyproject.toml constraints.txt | $(BIN)/python
+	@echo 'Installing what Yurt runs on into .venv (once) …'
+	@$(BIN)/python deploy/requirements.py embedded > .venv/requirements-run.txt
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -r .venv/requirements-run.txt
+	@touch $@
+
+$(BIN)/.dev: $(BIN)/.run
+	@echo 'Installing the tools of its developers into .venv (once) …'
+	@$(BIN)/python deploy/requirements.py dev > .venv/requirements-dev.txt
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -r .venv/requirements-dev.txt
+	@touch $@
