@@ -100,7 +100,7 @@ CREATE TABLE public.items (
     name_kk    text,
     unit_id    uuid NOT NULL REFERENCES public.units,
     is_service boolean NOT NULL DEFAULT false,
-    price      numeric(15,2) NOT NULL DEFAULT 0 CHECK (price >= 0),
+    price      numeric(15,2) NOT NULL DEFAULT 0.00 CHECK (price >= 0),
     weight_kg  double precision,
     archived   boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -119,9 +119,9 @@ CREATE TABLE public.invoices (
     currency          char(3) NOT NULL DEFAULT 'KZT' CHECK (currency ~ '^[A-Z]{3}$'),
     status            public.document_status NOT NULL DEFAULT 'draft',
     note              text,
-    total_without_vat numeric(15,2) NOT NULL DEFAULT 0,  -- the three sums of the lines, kept by the triggers
-    vat               numeric(15,2) NOT NULL DEFAULT 0,
-    total             numeric(15,2) NOT NULL DEFAULT 0,
+    total_without_vat numeric(15,2) NOT NULL DEFAULT 0.00,  -- the three sums of the lines, kept by the triggers
+    vat               numeric(15,2) NOT NULL DEFAULT 0.00,
+    total             numeric(15,2) NOT NULL DEFAULT 0.00,
     internal_note     text,                              -- for the accountants of the service, never leaves it
     created_at        timestamptz NOT NULL DEFAULT now(),
     posted_at         timestamptz,
@@ -137,12 +137,12 @@ CREATE TABLE public.invoice_lines (
     invoice_id         uuid NOT NULL REFERENCES public.invoices ON DELETE CASCADE,
     line_no            integer NOT NULL DEFAULT 1 CHECK (line_no > 0),
     item_id            uuid NOT NULL REFERENCES public.items,
-    quantity           numeric(15,3) NOT NULL DEFAULT 1 CHECK (quantity > 0),
-    price              numeric(15,2) NOT NULL DEFAULT 0 CHECK (price >= 0),
-    vat_rate           numeric(5,2) NOT NULL DEFAULT 0 CHECK (vat_rate BETWEEN 0 AND 100),
-    amount_without_vat numeric(15,2) NOT NULL DEFAULT 0,  -- the three amounts are computed by the trigger
-    vat_amount         numeric(15,2) NOT NULL DEFAULT 0,
-    amount             numeric(15,2) NOT NULL DEFAULT 0
+    quantity           numeric(15,3) NOT NULL DEFAULT 1.000 CHECK (quantity > 0),
+    price              numeric(15,2) NOT NULL DEFAULT 0.00 CHECK (price >= 0),
+    vat_rate           numeric(5,2) NOT NULL DEFAULT 0.00 CHECK (vat_rate BETWEEN 0 AND 100),
+    amount_without_vat numeric(15,2) NOT NULL DEFAULT 0.00,  -- the three amounts are computed by the trigger
+    vat_amount         numeric(15,2) NOT NULL DEFAULT 0.00,
+    amount             numeric(15,2) NOT NULL DEFAULT 0.00
 );
 CREATE INDEX ON public.invoice_lines (invoice_id);
 CREATE INDEX ON public.invoice_lines (item_id);
