@@ -21,7 +21,7 @@ from deploy.servers.server import Server, ServerMissing
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",  # paths of sockets are limited to some 100 letters; homes are not
-    "max_connections": "200",
+    "max_connections": "300",
     "lc_messages": "C",
     "timezone": "UTC",
 }
