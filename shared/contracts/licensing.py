@@ -38,18 +38,23 @@ class SeatReleased(Event):
 
 
 class SubscriptionLapsed(Event):
-    """The subscription is not valid any more; the workplaces holding its seats are to be suspended."""
+    """The subscription is not valid any more; the workplaces holding its seats are to be suspended.
+
+    `revision` numbers lapses and renewals of a subscriber, so that two that come in the wrong order are told apart.
+    """
 
     wire_name: ClassVar[str] = "licensing.subscription_lapsed.v1"
 
     subscriber: str
     workplaces: list[UUID]
+    revision: int = 0
 
 
 class SubscriptionRenewed(Event):
-    """The subscription is valid again; what its lapse suspended is to be resumed."""
+    """The subscription is valid again; what its lapse suspended is to be resumed. `revision` as in SubscriptionLapsed."""
 
     wire_name: ClassVar[str] = "licensing.subscription_renewed.v1"
 
     subscriber: str
     workplaces: list[UUID]
+    revision: int = 0

@@ -46,6 +46,13 @@ _REQUESTS = {
     "range_not_satisfiable": Error(
         416, "The file has no such range", "В файле нет такого диапазона", "Файлда мұндай ауқым жоқ"
     ),
+    "body_too_large": Error(413, "The request is too large", "Запрос слишком велик", "Сұрау тым үлкен"),
+    "request_in_progress": Error(
+        409,
+        "The same request is still being worked on",
+        "Тот же запрос ещё выполняется",
+        "Дәл осы сұрау әлі орындалуда",
+    ),
     "too_many_attempts": Error(
         429, "Too many attempts, wait a little", "Слишком много попыток, подождите", "Әрекет тым көп, күте тұрыңыз"
     ),
@@ -74,6 +81,12 @@ _REQUESTS = {
 
 _ADMINISTRATION = {
     "login_taken": Error(409, "The login belongs to somebody else", "Логин уже занят", "Логин бос емес"),
+    "unknown_organisation": Error(
+        422, "There is no such organisation", "Нет такой организации", "Мұндай ұйым жоқ"
+    ),
+    "unknown_user": Error(
+        422, "Not a user of this application", "Это не пользователь приложения", "Бұл қолданба пайдаланушысы емес"
+    ),
     "manifest_invalid": Error(422, "The manifest has mistakes", "В манифесте есть ошибки", "Манифестте қателер бар"),
     "unknown_connection": Error(
         422,
@@ -103,6 +116,18 @@ _WORKPLACES = {
         "Жергілікті нұсқаға лицензия қажет",
     ),
     "subscription_lapsed": Error(403, "The subscription has lapsed", "Подписка истекла", "Жазылым мерзімі өтті"),
+    "suspended_by_administrator": Error(
+        None,
+        "An administrator suspended the workplace",
+        "Рабочее место приостановлено администратором",
+        "Жұмыс орнын әкімші тоқтатты",
+    ),
+    "preparation_timed_out": Error(
+        None,
+        "The preparation gave no sign for too long",
+        "Подготовка слишком долго не подавала признаков",
+        "Дайындық тым ұзақ жауап бермеді",
+    ),
     "build_failed": Error(
         None,
         "The package could not be built",
