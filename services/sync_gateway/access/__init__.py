@@ -1,0 +1,1 @@
+"""Who is calling and what he may do: sessions, workplace tokens, activations, roles."""

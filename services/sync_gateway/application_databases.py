@@ -1,0 +1,129 @@
+"""The door to the application databases: pooled connections, bound models, threads for the synchronous heart."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, TypeVar
+
+import psycopg
+from anyio import CapacityLimiter, to_thread
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from shared.replication.manifest import ManifestInvalid, parse
+from shared.replication.model import Model, load
+from shared.replication.session import configure
+from shared.runtime.problem import Problem
+from shared.runtime.settings import ConnectionSettings
+
+T = TypeVar("T")
+Connection = psycopg.Connection[Any]
+RETRY_AFTER = {"Retry-After": "30"}
+
+
+@dataclass(frozen=True)
+class Application:
+    """An application as provisioning knows it."""
+
+    code: str
+    subscriber: str
+    title: Any
+    manifest: str
+    connection: str
+    area: str | None
+    configuration: str
+    version: str
+    platform: str
+    organisations_declared: bool
+    generation: str | None
+    users: tuple[dict[str, Any], ...] = ()
+
+
+class ApplicationDatabases:
+    """Runs synchronous work on application databases, never more than `calls` at one time, never on the event loop."""
+
+    def __init__(self, connections: ConnectionSettings, *, calls: int, size: int, seconds: float) -> None:
+        self._connections = connections
+        self._limiter = CapacityLimiter(calls)
+        self._size = size
+        self._seconds = seconds
+        self._pools: dict[str, ConnectionPool[Connection]] = {}
+        self._models: dict[str, tuple[tuple[str, str, str | None], Model]] = {}
+        self._lock = Lock()
+
+    async def run(
+        self, application: Application, work: Callable[[Connection, Model], T], *, anew: bool = False
+    ) -> T:
+        """What `work` returns, called with a connection and the application's model in a thread.
+
+        The connection commits each statement by itself; `work` opens its transactions. `anew` binds the manifest to the
+        catalogue as it is now, so that an altered table is noticed. A database that is away becomes 503
+        `application_unavailable`; a manifest that does not fit its catalogue any more 409 `configuration_changed`; what
+        the heart refuses its own problem.
+        """
+
+        def with_model(connection: Connection) -> T:
+            try:
+                model = self._model(connection, application, anew=anew)
+            except ManifestInvalid as error:
+                raise Problem("configuration_changed", str(error)) from error
+            return work(connection, model)
+
+        return await self.run_on(application.connection, with_model)
+
+    async def run_on(self, name: str, work: Callable[[Connection], T]) -> T:
+        """As `run`, on a named connection, before anything is known about an application there."""
+        pool = self._pool(name)
+
+        def in_thread() -> T:
+            try:
+                with pool.connection(self._seconds) as connection:
+                    return work(connection)
+            except (PoolTimeout, psycopg.OperationalError) as error:
+                raise _unavailable(error) from error
+
+        return await to_thread.run_sync(in_thread, limiter=self._limiter)
+
+    def forget_model(self, code: str) -> None:
+        """The next call binds the manifest to the catalogue anew."""
+        self._models.pop(code, None)
+
+    async def close(self) -> None:
+        """Close all pools; idle connections at once, busy ones when they come back."""
+        for pool in self._pools.values():
+            await to_thread.run_sync(pool.close)
+        self._pools.clear()
+
+    def _model(self, connection: Connection, application: Application, *, anew: bool) -> Model:
+        made_of = (application.manifest, application.connection, application.area)
+        known = self._models.get(application.code)
+        if anew or known is None or known[0] != made_of:
+            known = (made_of, load(connection, parse(application.manifest), application.area))
+            self._models[application.code] = known
+        return known[1]
+
+    def _pool(self, name: str) -> ConnectionPool[Connection]:
+        with self._lock:
+            pool = self._pools.get(name)
+            if pool is None:
+                pool = ConnectionPool(
+                    self._connections.resolve(name),
+                    min_size=0,
+                    max_size=self._size,
+                    timeout=self._seconds,
+                    max_idle=60,
+                    reconnect_timeout=self._seconds,
+                    check=ConnectionPool.check_connection,
+                    configure=configure,
+                    kwargs={"connect_timeout": max(2, round(self._seconds))},
+                    open=True,
+                )
+                self._pools[name] = pool
+            return pool
+
+
+def _unavailable(error: Exception) -> Problem:
+    return Problem(
+        "application_unavailable",
+        f"The application's database does not answer ({type(error).__name__}); try again later.",
+        headers=RETRY_AFTER,
+    )

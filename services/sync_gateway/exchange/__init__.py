@@ -1,0 +1,1 @@
+"""The exchange between a workplace and its application (protocol.md, Exchange)."""

@@ -1,0 +1,1 @@
+"""The public door: parse, call a use case, answer. No rule lives here."""
