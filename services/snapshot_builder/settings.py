@@ -1,49 +1,36 @@
-"""Settings of the snapshot builder, prefix `YURT_BUILDER_`; what all services share is in shared.runtime.settings."""
+"""Settings of the snapshot builder; what all services share is in shared.runtime.settings."""
 
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.runtime.settings import Settings
 
 Seconds = Annotated[float, Field(gt=0)]
 
 
-class BuildSettings(BaseSettings):
-    """How builds run. Durations are seconds, sizes bytes."""
+class BuilderSettings(Settings):
+    """Variables `YURT_BUILD_…` and the places beside. Durations are seconds, sizes bytes.
 
-    model_config = SettingsConfigDict(env_prefix="YURT_BUILDER_", extra="ignore")
-
-    workers: Annotated[int, Field(ge=0, le=64)] = 1
-    lease: Seconds = 30
-    progress_interval: Seconds = 1
-    max_attempts: Annotated[int, Field(ge=1)] = 3
-    retry_first: Seconds = 2
-    retry_longest: Seconds = 60
-    # How long a build waits for the application's database or for provisioning before it fails.
-    patience: Seconds = 900
-    base_image_max_age: Seconds = 900
-    cache_bytes: Annotated[int, Field(ge=0)] = 4_000_000_000
-
-
-class KeepSettings(BaseSettings):
-    """How long things stay in object storage, in seconds."""
-
-    model_config = SettingsConfigDict(env_prefix="YURT_BUILDER_", extra="ignore")
-
-    package_life: Seconds = timedelta(days=7).total_seconds()
-    base_image_life: Seconds = timedelta(hours=6).total_seconds()
-    # An object that no row knows is a crash's leftover once it is this old.
-    leftover_age: Seconds = timedelta(hours=1).total_seconds()
-    sweep_interval: Seconds = 300
-
-
-class PlaceSettings(BaseSettings):
-    """Where things are: the gateway's public URL, provisioning's URL, the folder that `workplace.build_pyz` wrote."""
-
-    model_config = SettingsConfigDict(env_prefix="YURT_", extra="ignore")
+    `public_url` is the gateway as workplaces see it; `program_dir` the folder that `workplace.build_pyz` wrote.
+    `build_patience`: how long a build waits for an application database or provisioning before it fails.
+    `build_leftover_age`: an object or base image that nothing needs goes when it is this old.
+    """
 
     public_url: str
-    program_dir: Path
     provisioning_url: str
+    program_dir: Path
+    build_workers: int = Field(default=1, ge=0, le=64)
+    build_lease: Seconds = 30
+    build_progress_interval: Seconds = 1
+    build_attempts: int = Field(default=3, ge=1)
+    build_retry_first: Seconds = 2
+    build_retry_longest: Seconds = 60
+    build_patience: Seconds = 900
+    build_cache_bytes: int = Field(default=4_000_000_000, ge=0)
+    build_sweep_interval: Seconds = 300
+    build_leftover_age: Seconds = 3600
+    base_image_max_age: Seconds = 900
+    package_life: Seconds = timedelta(days=7).total_seconds()

@@ -1,7 +1,7 @@
 """What the snapshot builder remembers: jobs, base images, packages, ended workplaces."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
 from sqlalchemy import BigInteger, DateTime
@@ -24,7 +24,7 @@ class Job(Table, table=True):
     States: waiting → running → done | failed; cancelled from anywhere but the end.
     """
 
-    __tablename__ = "jobs"
+    __tablename__: ClassVar[str] = "jobs"
 
     package: UUID = Field(primary_key=True)
     workplace: UUID = Field(index=True)
@@ -54,7 +54,7 @@ class Job(Table, table=True):
 class BaseImage(Table, table=True):
     """A verified replica without its personal part, in object storage. Several may share a `key`; the newest is used."""
 
-    __tablename__ = "base_images"
+    __tablename__: ClassVar[str] = "base_images"
 
     id: UUID = Field(default_factory=uuid4, primary_key=True)
     key: str = Field(index=True)
@@ -72,7 +72,7 @@ class BaseImage(Table, table=True):
 class StoredPackage(Table, table=True):
     """A finished package. Once `ended_at` is set or `expires_at` has passed, its object goes; the row tells of it."""
 
-    __tablename__ = "packages"
+    __tablename__: ClassVar[str] = "packages"
 
     id: UUID = Field(primary_key=True)
     workplace: UUID = Field(index=True)
@@ -95,7 +95,7 @@ class StoredPackage(Table, table=True):
 class EndedWorkplace(Table, table=True):
     """A workplace that needs no package any more: a request that arrives after its end is cancelled at once."""
 
-    __tablename__ = "ended_workplaces"
+    __tablename__: ClassVar[str] = "ended_workplaces"
 
     workplace: UUID = Field(primary_key=True)
     ended_at: datetime = Field(default_factory=_now, sa_type=DateTime(timezone=True))

@@ -1,0 +1,27 @@
+"""What provisioning says about the application a package is built for."""
+
+from typing import Any
+
+import httpx
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ApplicationSource(BaseModel):
+    """`manifest` is the TOML text; `connection` a name, or a URL where those are allowed, and so never shown."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    manifest: str
+    connection: str = Field(repr=False)
+    area: str | None
+    configuration: str
+    version: str
+    platform: str
+    title: Any
+
+
+async def read_application(provisioning: httpx.AsyncClient, code: str) -> ApplicationSource:
+    """Raises `Problem`: `not_found`, or `service_unavailable` when provisioning does not answer."""
+    answer = await provisioning.get(f"/applications/{code}")
+    answer.raise_for_status()
+    return ApplicationSource.model_validate(answer.json())

@@ -1,0 +1,35 @@
+"""Which files stand in a package, and under which names."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from services.snapshot_builder.application_source import ApplicationSource
+from services.snapshot_builder.readme import render_readme
+from services.snapshot_builder.write_package import Member
+
+TEMPLATE = "ReadMe.html.in"
+# Starters without these are run by the desktop (Windows) or read by the program, not executed.
+NOT_EXECUTABLE = frozenset({".bat", ".cmd", ".pyz", ".txt", ".ps1"})
+
+
+def package_members(replica: Path, document: Mapping[str, Any], source: ApplicationSource, program: Path) -> list[Member]:
+    """The replica, its papers, and every file of the program's folder beside them; `manifest.json` is not among them."""
+    workplace = (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode()
+    readme = render_readme((program / TEMPLATE).read_text(encoding="utf-8"), readme_values(document, source))
+    return [
+        Member("InfoBase/workplace.json", workplace),
+        Member("InfoBase/ReadMe.html", readme),
+        Member("InfoBase/infobase.db", replica),
+        *(
+            Member(file.name, file, executable=file.suffix.lower() not in NOT_EXECUTABLE)
+            for file in sorted(program.iterdir())
+            if file.is_file() and file.name != TEMPLATE
+        ),
+    ]
+
+
+def readme_values(document: Mapping[str, Any], source: ApplicationSource) -> dict[str, str]:
+    """What the template may name."""
+    return {key: str(document[key]) for key in ("service", "name", "application", "version", "platform", "created_at")}
