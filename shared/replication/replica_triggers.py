@@ -1,7 +1,7 @@
 """Capture inside the replica: triggers that record every change made by any program (protocol.md, Package).
 
 Two peculiarities of SQLite shape them. An OR clause of the statement overrides those inside its triggers, so nothing
-here relies on one. REPLACE deletes silently unless recursive_triggers is on, and a BEFORE INSERT trigger fires even when
+here relies on one. REPLACE deletes silently unless recursive_triggers is on, and BEFORE INSERT triggers fire even when
 OR IGNORE or an upsert inserts nothing; so BEFORE only keeps the row that may be displaced (`yurt_replaced`), and AFTER,
 which fires only for a row that went in, makes use of it.
 """

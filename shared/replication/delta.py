@@ -1,0 +1,210 @@
+"""The delta: what a workplace has not seen, as one consistent cut (protocol.md, Pull)."""
+
+import hashlib
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+from psycopg import Connection
+
+from shared.protocol.digest import BUCKETS
+from shared.replication.delta_rows import AggregateRows, Key
+from shared.replication.digest import service_digests
+from shared.replication.history import FOREIGN, UNSEEN, current_position
+from shared.replication.model import Model, Root
+from shared.replication.scope import Scope
+
+Repair = Mapping[str, Sequence[int]]
+
+# Aggregates read by one query.
+_CHUNK = 2_000
+
+
+@dataclass(frozen=True)
+class Delta:
+    """NDJSON `lines`, each with its newline, from the first to the last; to be read once while the context lasts.
+
+    `position` is the client's new position when it has applied all of them.
+    """
+
+    position: str
+    lines: Iterator[bytes]
+
+
+@dataclass(frozen=True)
+class _Unseen:
+    """The keys of one table with unseen marks; `truncated` when a mark names the whole table."""
+
+    keys: Mapping[Key, "_Mark"]
+    truncated: bool
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """`left`: the row was in the scope the client holds. `resent`: the mark is for this client alone."""
+
+    left: bool
+    resent: bool
+
+
+@contextmanager
+def read(
+    conn: Connection[Any],
+    application: str,
+    model: Model,
+    workplace: str,
+    scope_before: Scope,
+    scope_now: Scope,
+    after: str | None,
+    *,
+    digests: Literal["tables", "buckets"] | None = None,
+    repair: Repair | None = None,
+    reset: bool = False,
+) -> Iterator[Delta]:
+    """What `workplace` is to apply to come from position `after` in `scope_before` to now in `scope_now`.
+
+    Reads in one REPEATABLE READ transaction, which ends with the context. `reset` (or no position) sends all in scope.
+    `repair` names buckets of tables that come whole; an empty list is the whole table.
+    """
+    whole = reset or after is None
+    with conn.transaction():
+        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        position = current_position(conn)
+        generation = conn.execute("SELECT generation FROM yurt.applications WHERE code = %s", [application]).fetchone()
+        reader = _Reader(conn, model, workplace, scope_before, scope_now, after or position)
+        if whole:
+            plan = [(root, reader.everything(root)) for root in model.roots]
+            estimate = sum(reader.rows(root).count() for root in model.roots)
+        else:
+            unseen = {root.name: reader.unseen(root) for root in model.roots}
+            wanted = _by_root(model, repair or {})
+            plan = [(root, reader.changes(root, unseen[root.name], wanted.get(root.name))) for root in model.roots]
+            estimate = sum(len(marks.keys) for marks in unseen.values())
+        first = {
+            "from": None if whole else after,
+            "to": position,
+            "generation": generation[0] if generation else None,
+            "scope_version": scope_now.version,
+            "reset": whole,
+            "estimate": estimate,
+        }
+        yield Delta(position, _framed(conn, model, scope_now, first, plan, digests))
+
+
+def _framed(
+    conn: Connection[Any],
+    model: Model,
+    scope: Scope,
+    first: Mapping[str, Any],
+    plan: Sequence[tuple[Root, Iterator[bytes]]],
+    digests: str | None,
+) -> Iterator[bytes]:
+    checksum = hashlib.sha256()
+    count = 0
+    head = orjson.dumps(first) + b"\n"
+    checksum.update(head)
+    yield head
+    for _, lines in plan:
+        for line in lines:
+            checksum.update(line)
+            count += 1
+            yield line
+    last: dict[str, Any] = {"end": True, "count": count, "sha256": checksum.hexdigest(), "position": first["to"]}
+    if digests:
+        last["digests"] = service_digests(conn, model, scope, buckets=digests == "buckets")
+    yield orjson.dumps(last) + b"\n"
+
+
+def _by_root(model: Model, repair: Repair) -> dict[str, list[int]]:
+    """Buckets to repair by root table: a part's buckets are its root's. An empty list is the whole table."""
+    wanted: dict[str, list[int]] = {}
+    for root in model.roots:
+        asked = [list(repair[table.name]) for table in root.tables if table.name in repair]
+        if asked:
+            wanted[root.name] = [] if [] in asked else sorted({bucket for buckets in asked for bucket in buckets})
+    return wanted
+
+
+class _Reader:
+    """Reads one client's delta, table by table, inside the caller's transaction."""
+
+    def __init__(
+        self, conn: Connection[Any], model: Model, workplace: str, before: Scope, now: Scope, after: str
+    ) -> None:
+        self.conn = conn
+        self.model = model
+        self.before = before
+        self.now = now
+        self.arguments: dict[str, Any] = {
+            "workplace": workplace,
+            "after": after,
+            "area": model.area,
+            "organisations_before": list(before.organisations or ()),
+        }
+
+    def rows(self, root: Root) -> AggregateRows:
+        return AggregateRows(self.conn, self.model, root, self.before, self.now)
+
+    def everything(self, root: Root) -> Iterator[bytes]:
+        rows = self.rows(root)
+        for chunk in _chunks(rows.keys_in_scope()):
+            yield from (found.put for found in rows.read(chunk) if found.put)
+
+    def unseen(self, root: Root) -> _Unseen:
+        keys: dict[Key, _Mark] = {}
+        truncated = False
+        marks = self.conn.execute(
+            "SELECT key, bool_or(organisation_before = ANY(%(organisations_before)s)), bool_or(recipient IS NOT NULL)"
+            f" FROM yurt.history WHERE table_name = %(table)s AND {UNSEEN} AND {FOREIGN} GROUP BY key".encode(),
+            {**self.arguments, "table": root.name},
+        )
+        for key, left, resent in marks:
+            if key is None:
+                truncated = True
+            else:
+                keys[tuple(key)] = _Mark(bool(left), bool(resent))
+        return _Unseen(keys, truncated)
+
+    def changes(self, root: Root, unseen: _Unseen, repair: list[int] | None) -> Iterator[bytes]:
+        """The lines of one table; a key stands in at most one of them."""
+        rows = self.rows(root)
+        if unseen.truncated or repair == []:
+            yield from rows.buckets(range(BUCKETS))
+            yield from self.everything(root)
+            return
+        repaired = frozenset(repair or ())
+        if repaired:
+            yield from rows.buckets(sorted(repaired))
+            for chunk in _chunks(rows.keys_in_scope(repaired)):
+                yield from (found.put for found in rows.read(chunk) if found.put)
+        if root.organisation and self.before.organisations != self.now.organisations:
+            yield from self._rescoped(rows, repaired)
+        yield from self._marked(root, rows, unseen, repaired)
+
+    def _rescoped(self, rows: AggregateRows, repaired: frozenset[int]) -> Iterator[bytes]:
+        """What the change of scope takes away and adds, whenever it was changed last."""
+        for chunk in _chunks(rows.keys_removed()):
+            yield from (found.remove for found in rows.read(chunk) if found.bucket not in repaired)
+        for chunk in _chunks(rows.keys_added()):
+            yield from (found.put for found in rows.read(chunk) if found.put and found.bucket not in repaired)
+
+    def _marked(self, root: Root, rows: AggregateRows, unseen: _Unseen, repaired: frozenset[int]) -> Iterator[bytes]:
+        """What changed: a put or a leave is decided by the row as it is now."""
+        everywhere = root.organisation is None or self.before.organisations is None
+        for chunk in _chunks(iter(unseen.keys)):
+            for found in rows.read(chunk):
+                if found.bucket in repaired or found.in_before != found.in_now:
+                    continue  # told already, by its bucket or by the change of scope
+                mark = unseen.keys[found.key]
+                if found.put:
+                    yield found.put
+                elif everywhere or mark.left or mark.resent:
+                    yield found.remove
+
+
+def _chunks(keys: Iterator[Key]) -> Iterator[list[Key]]:
+    while chunk := list(itertools.islice(keys, _CHUNK)):
+        yield chunk
