@@ -146,7 +146,7 @@ BEGIN
            invoice.issued_on + 1 + generated_dice(hash, 1, 20), CASE WHEN generated_dice(hash, 2, 20) = 0 THEN 'out' ELSE 'in' END::payment_direction,
            invoice.counterparty_id, CASE WHEN generated_dice(hash, 3, 8) > 0 THEN invoice.id END,
            CASE WHEN generated_dice(hash, 4, 3) = 0 THEN greatest(round(invoice.total / 2, 2), 0.01) ELSE greatest(invoice.total, 0.01) END,
-           format('Оплата по счёту %s', invoice.number), upper(substr(hash, 1, 16)), invoice.created_at + interval '2 days'
+           format('Оплата по счёту %s', invoice.number), upper(substr(hash, 1, 16)), invoice.created_at + interval '48 hours'
     FROM generate_series(first, last) AS d
          JOIN LATERAL (SELECT generated_hash(seed, 'payment', d) AS hash OFFSET 0) AS h ON true
          JOIN LATERAL (SELECT generated_key(generated_hash(seed, 'invoice', d)) AS id) AS paid ON true

@@ -20,7 +20,8 @@ BEGIN ATOMIC
     ) AS weighed;
 END;
 
--- 12 digits with the right control digit: a BIN (organisation) or an IIN (person, sole proprietor).
+-- 12 digits with the right control digit: a BIN (organisation) or an IIN (person, sole proprietor). The register's own weight of
+-- the 11th digit is 11, so by that digit alone it cannot tell two numbers apart.
 CREATE FUNCTION public.is_bin_or_iin(number text) RETURNS boolean
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 BEGIN ATOMIC
@@ -76,7 +77,7 @@ CREATE TABLE public.counterparties (
     name            text NOT NULL CHECK (name <> ''),
     search_name     text GENERATED ALWAYS AS (lower(name)) STORED,
     is_resident     boolean NOT NULL DEFAULT true,
-    phones          text[] NOT NULL DEFAULT '{}',
+    phones          text[] DEFAULT '{}',
     requisites      jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(requisites) = 'object'),
     credit_limit    numeric(15,2) CHECK (credit_limit >= 0),
     payment_days    smallint NOT NULL DEFAULT 0 CHECK (payment_days >= 0),
