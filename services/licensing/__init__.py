@@ -1,0 +1,1 @@
+"""Licensing: plans, subscriptions and the seats that workplaces hold under them."""

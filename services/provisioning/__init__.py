@@ -1,0 +1,1 @@
+"""Provisioning: subscribers, applications, users with their roles, and the life of workplaces."""

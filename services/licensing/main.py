@@ -1,0 +1,54 @@
+"""Licensing, put together. `python -m services.licensing.main` serves it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from fastapi import Depends, FastAPI
+
+from services.licensing.consumers import SUBSCRIPTIONS
+from services.licensing.http import router
+from services.licensing.settings import AllSettings
+from services.licensing.settle_lapse import settle_lapses
+from shared.messaging.bus import Bus
+from shared.messaging.relay import Relay
+from shared.runtime import database, problem, telemetry
+from shared.runtime.health import health_routes
+from shared.runtime.http import require_service_token
+from shared.runtime.repeated import repeated
+
+NAME = "licensing"
+
+
+def create_app(settings: AllSettings, bus: Bus) -> FastAPI:
+    """The service; inside its lifespan the database is migrated, events are taken and given, lapses are noticed."""
+    url = database.service_database_url(settings.postgres.postgres_url, NAME, settings.postgres.database_prefix)
+    engine = database.create_engine(url)
+    sessions = database.sessions(engine)
+    tracing = telemetry.setup(NAME, settings.telemetry)
+
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        await database.ensure_database(url)
+        await database.migrate("services.licensing", url)
+        await bus.start(NAME, sessions, SUBSCRIPTIONS)
+        lapses = partial(settle_lapses, sessions)
+        try:
+            async with (
+                Relay(NAME, engine, bus).running(),
+                repeated("look for lapses", settings.licensing.lapse_interval, lapses),
+            ):
+                yield
+        finally:
+            await bus.stop(NAME)
+            await engine.dispose()
+            await asyncio.to_thread(tracing.close)
+
+    app = FastAPI(title="Yurt licensing", lifespan=life)
+    app.state.sessions = sessions
+    app.include_router(router, dependencies=[Depends(require_service_token(settings.service.service_token))])
+    app.include_router(health_routes(engine))
+    problem.install(app)
+    tracing.instrument(app)
+    return app

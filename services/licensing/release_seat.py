@@ -1,0 +1,26 @@
+"""Take back the seat of a workplace that ended."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from services.licensing.tables import Seat
+from shared.contracts.licensing import SeatReleased
+from shared.contracts.provisioning import WorkplaceEnded
+from shared.messaging.outbox import record
+
+
+async def release_seat(session: AsyncSession, event: WorkplaceEnded) -> None:
+    """After this the workplace holds no seat and never gets one, whichever event came first.
+
+    SeatReleased if it held one.
+    """
+    now = datetime.now(UTC)
+    tombstone = {"workplace": event.workplace, "subscriber": event.subscriber, "state": "released", "changed_at": now}
+    await session.exec(insert(Seat).values(suspended=False, **tombstone).on_conflict_do_nothing())
+    seat = await session.get_one(Seat, event.workplace, with_for_update=True)
+    if seat.state == "held":
+        await record(session, SeatReleased(workplace=seat.workplace, subscriber=seat.subscriber))
+    if seat.state != "released":
+        seat.state, seat.suspended, seat.changed_at = "released", False, now
