@@ -35,7 +35,7 @@ def test_the_same_seed_makes_the_same_rows_to_the_last_byte(accounting: Database
     assert first == second
     assert {name: rows for name, (rows, _) in first.items()} == {
         "closing_dates": 3,
-        "counterparties": 60,
+        "counterparties": 30,
         "invoice_lines": 3000,
         "invoices": 1000,
         "items": 60,
