@@ -44,7 +44,7 @@ class Received:
 def apply(
     replica: Replica, delta: Delta, *, schema: Schema | None, last_message: int, progress: Progress
 ) -> Received:
-    """The whole delta or nothing; stores `position`, `generation`, `scope_version` and that all up to `last_message` is answered.
+    """The whole delta or nothing; stores `position`, `generation`, `scope_version`, and `last_message` as answered.
 
     Foreign keys are checked at the end. Where one would stay open (an edit made here meanwhile refers to what the
     service removed) the delta is applied all the same: the next exchange settles that edit, and nothing blocks.

@@ -10,5 +10,5 @@ def now_text() -> str:
 
 def age_seconds(text: str) -> float:
     """Seconds since a time that `now_text` wrote; never negative, a computer's clock may have been set back."""
-    then = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    then = datetime.fromisoformat(text)
     return max(0.0, (datetime.now(UTC) - then).total_seconds())

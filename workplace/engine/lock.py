@@ -3,7 +3,6 @@
 import os
 import sys
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from workplace.engine.failures import Busy
@@ -37,5 +36,5 @@ class ExchangeLock:
             raise Busy("already_running") from error
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         os.close(self._handle)  # closing releases

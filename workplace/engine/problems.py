@@ -145,7 +145,7 @@ def _insert(
         "INSERT INTO yurt_problems (problem, message, table_name, key, kind, code, detail, pushed, version, created_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            None if problem is None else str(problem), message, line["table"], key_text(line["key"]), kind, code, detail,
-            json.dumps(line), version, now_text(),
+            None if problem is None else str(problem), message, line["table"], key_text(line["key"]), kind, code,
+            detail, json.dumps(line), version, now_text(),
         ),
     )  # fmt: skip

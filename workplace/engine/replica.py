@@ -1,8 +1,8 @@
 """The replica: one SQLite file that any program may open beside us.
 
-It stays in rollback-journal mode and not in WAL: outside a transaction the whole truth is in this one file, so a person
-may copy it, keep it on a stick or a network drive, or open it read-only with any SQLite tool, without a second file that
-must travel along. `synchronous=EXTRA` makes a commit survive a power cut.
+It stays in rollback-journal mode and not in WAL: outside a transaction the whole truth is in this one file, so a
+person may copy it, keep it on a stick or a network drive, or open it read-only with any SQLite tool, without a second
+file that must travel along. `synchronous=EXTRA` makes a commit survive a power cut.
 """
 
 import json
@@ -53,7 +53,8 @@ class Replica:
         execute("PRAGMA foreign_keys = ON")
         execute("PRAGMA cache_size = -65536")
         self.layout: Layout = read_layout(self.connection)
-        if execute("SELECT count(*) FROM sqlite_master WHERE name IN ('yurt_program', 'yurt_problems')").fetchone()[0] < 2:
+        own = execute("SELECT count(*) FROM sqlite_master WHERE name IN ('yurt_program', 'yurt_problems')").fetchone()
+        if own[0] < 2:
             self.connection.executescript(_OWN_TABLES)
 
     def close(self) -> None:

@@ -44,6 +44,9 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any, **__: Any) -> None:
         return None
 
+    def http_error_303(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> Any:  # noqa: ARG002 - urllib's
+        return fp
+
 
 class Service:
     """The gateway, as one workplace sees it. `address` is the URL that stands in the package."""
@@ -53,12 +56,12 @@ class Service:
         address: str,
         access: InternetAccess | None = None,
         token: str | None = None,
-        pause: Callable[[float], object] = threading.Event().wait,
+        pause: Callable[[float], object] | None = None,
     ) -> None:
         access = access or InternetAccess()
         self.address = (access.service or address).rstrip("/").removesuffix(API)
         self.token = token
-        self._pause = pause
+        self._pause = pause or threading.Event().wait
         proxies = {"system": None, "none": {}}.get(access.proxy, {"http": access.proxy, "https": access.proxy})
         try:
             tls = ssl.create_default_context(cafile=access.ca_file)
@@ -107,9 +110,11 @@ class Service:
         headers: Mapping[str, str] | None = None,
         timeout: float = SHORT,
     ) -> Iterator[http.client.HTTPResponse]:
-        """An answer that is read piece by piece. 303 is an answer too; other errors raise. Reading may raise OSError."""
+        """An answer that is read piece by piece inside. 303 is an answer too; other errors raise, as from `call`."""
         url = self.resolve(path)
-        request = urllib.request.Request(url, data=body, method=method)
+        if not url.startswith(("https://", "http://")):
+            raise UnexpectedAnswer("unexpected_answer", url)
+        request = urllib.request.Request(url, data=body, method=method)  # noqa: S310 - the scheme was checked
         request.add_header("User-Agent", PROGRAM)
         for name, value in (headers or {}).items():
             request.add_header(name, value)
@@ -119,11 +124,7 @@ class Service:
             try:
                 response = self._opener.open(request, timeout=timeout)
             except urllib.error.HTTPError as error:
-                if error.code != 303:
-                    _refuse(error)
-                response = error.fp
-                if not hasattr(response, "headers"):
-                    response.headers = error.headers
+                _refuse(error)
             with response:
                 yield response
 
@@ -155,14 +156,19 @@ class Service:
 
     def _whole(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], timeout: float) -> Reply:
         with self.open(method, path, body, {"Accept": "application/json", **headers}, timeout) as response:
-            content = response.read(_LARGEST_DOCUMENT)
-            try:
-                document = json.loads(content) if content else {}
-            except ValueError as error:
-                raise UnexpectedAnswer("unexpected_answer", f"{method} {path}") from error
-            if not isinstance(document, dict):
-                raise UnexpectedAnswer("unexpected_answer", f"{method} {path}")
-            return Reply(response.status, response.headers, document)
+            return Reply(response.status, response.headers, self.read_document(response, path))
+
+    @staticmethod
+    def read_document(response: http.client.HTTPResponse, path: str) -> dict[str, Any]:
+        """The JSON object of an answer. Raises UnexpectedAnswer for anything else."""
+        content = response.read(_LARGEST_DOCUMENT)
+        try:
+            document = json.loads(content) if content else {}
+        except ValueError as error:
+            raise UnexpectedAnswer("unexpected_answer", path) from error
+        if not isinstance(document, dict):
+            raise UnexpectedAnswer("unexpected_answer", path)
+        return document
 
 
 @contextmanager

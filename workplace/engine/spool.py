@@ -76,7 +76,7 @@ def fetch(service: Service, exchange: str, query: dict[str, str], folder: Path, 
 
     def attempt() -> Delta:
         # Beside the replica: the same disk and the same secrecy. It has no name, so a crash leaves nothing behind.
-        delta = Delta(tempfile.TemporaryFile(dir=folder))
+        delta = Delta(tempfile.TemporaryFile(dir=folder))  # noqa: SIM115 - the delta closes it
         try:
             _receive(service, path, delta.file, folder, progress)
             delta.prove()

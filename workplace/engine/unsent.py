@@ -17,12 +17,11 @@ def count_unsent(connection: sqlite3.Connection) -> int:
 
 def is_anything_unsent(connection: sqlite3.Connection) -> bool:
     """Whether the replica differs from what the service can know, local problems included."""
-    return (
+    return bool(
         connection.execute(
             "SELECT EXISTS (SELECT 1 FROM yurt_changes) OR EXISTS (SELECT 1 FROM yurt_outbox)"
             " OR EXISTS (SELECT 1 FROM yurt_problems WHERE kind = 'local' AND state = 'open')"
         ).fetchone()[0]
-        == 1
     )
 
 

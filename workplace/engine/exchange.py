@@ -1,0 +1,213 @@
+"""One exchange: open, push, pull, prove, complete (protocol.md, Exchange)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from workplace.engine import outbox, problems, push, ranges, unsent, verify
+from workplace.engine.apply import Schema
+from workplace.engine.clock import now_text
+from workplace.engine.failures import Cancelled, Failure, ServiceRefused
+from workplace.engine.lock import ExchangeLock
+from workplace.engine.pull import pull
+from workplace.engine.push import Sent
+from workplace.engine.replica import Replica
+from workplace.engine.service import LONG, PROGRAM, Service
+
+# progress(step, done, total): `open`, `push`, `download` (bytes), `apply`, `verify`, `complete`. What it raises ends
+# the exchange at a point where everything done stays done; raise Cancelled to stop.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass
+class Outcome:
+    """What an exchange did. `verified` is None when nothing could be said."""
+
+    idle: bool = False
+    sent: Sent | None = None
+    put: dict[str, int] = field(default_factory=dict)
+    removed: dict[str, int] = field(default_factory=dict)
+    problems: int = 0
+    resync: str | None = None
+    reset: bool = False
+    schema: str | None = None
+    verified: bool | None = None
+    differing: dict[str, list[int]] = field(default_factory=dict)
+    next_exchange_in: int | None = None
+
+
+def synchronise(
+    replica: Replica, service: Service, replica_id: str, progress: Progress, *, prove: bool = False
+) -> Outcome:
+    """Runs one exchange; `prove` compares digests at its end. Notes its result as `last_exchange` in the replica.
+
+    Raises Busy when one is running, NoConnection, ServiceRefused, UnexpectedAnswer, Cancelled; whatever is raised, the
+    next exchange continues where this one stood.
+    """
+    started = now_text()
+    with ExchangeLock(replica.path):
+        try:
+            outcome = _exchange(replica, service, replica_id, progress, prove=prove)
+        except Failure as error:
+            replica.remember("last_attempt", {"started_at": started, "finished_at": now_text(), "result": error.code})
+            raise
+        finished = {
+            "started_at": started,
+            "finished_at": now_text(),
+            "result": "idle" if outcome.idle else "done",
+            "sent": outcome.sent.aggregates if outcome.sent else 0,
+            "received": sum(outcome.put.values()) + sum(outcome.removed.values()),
+            "problems": outcome.problems,
+            "verified": outcome.verified,
+        }
+        replica.remember("last_exchange", finished)
+        replica.remember("last_attempt", finished)
+        replica.remember("next_exchange_in", outcome.next_exchange_in)
+    return outcome
+
+
+def _exchange(replica: Replica, service: Service, replica_id: str, progress: Progress, *, prove: bool) -> Outcome:
+    progress("open", 0, 1)
+    opened = service.call("POST", "/exchanges", opening(replica, replica_id, prove=prove), timeout=LONG)
+    answer = opened.document
+    if answer.get("idle"):
+        with replica.writing():
+            replica.put("position", answer["position"])
+        return Outcome(idle=True, next_exchange_in=answer.get("next_exchange_in"))
+    resync = answer.get("resync") or {}
+    if answer.get("ranges") or resync:
+        with replica.writing() as connection:
+            ranges.lease(connection, answer.get("ranges") or {}, afresh=bool(resync))
+    outcome = Outcome(resync=resync.get("reason"))
+    exchange = str(answer["id"])
+    try:
+        _both_ways(replica, service, exchange, answer, outcome, progress, prove=prove)
+    except (Cancelled, KeyboardInterrupt):
+        _abandon(service, exchange)
+        raise
+    return outcome
+
+
+def opening(replica: Replica, replica_id: str, *, prove: bool) -> dict[str, Any]:
+    """The body of `POST /exchanges`."""
+    connection = replica.connection
+    waiting = outbox.held(connection)
+    document = {
+        "replica_id": replica_id,
+        "configuration": replica.get("configuration"),
+        "version": replica.get("version"),
+        "generation": replica.get("generation"),
+        "position": replica.get("position"),
+        "scope_version": replica.get("scope_version"),
+        "last_message": int(replica.get("last_message", 0) or 0),
+        "sending": waiting[0] if waiting else None,
+        "pending": unsent.count_unsent(connection),
+        "program": PROGRAM,
+    }
+    if free := ranges.free(connection):
+        document["free"] = free
+    if prove:
+        document["verify"] = True
+    return document
+
+
+def _both_ways(
+    replica: Replica,
+    service: Service,
+    exchange: str,
+    answer: Mapping[str, Any],
+    outcome: Outcome,
+    progress: Progress,
+    *,
+    prove: bool,
+) -> None:
+    resync = answer.get("resync")
+    if resync and not resync.get("upload_first"):
+        sent = Sent(next_message=int(answer["next_message"]))
+    else:
+        sent = push.push(replica, service, exchange, answer, progress)
+    outcome.sent = sent
+    outcome.problems = sent.problems + sent.local_problems
+    schema = None
+    if told := answer.get("schema"):
+        schema = Schema(service.text(str(told["url"])), sent.next_message)
+        outcome.schema = str(told["version"])
+    received, digests = pull(
+        replica, service, exchange, digests="tables" if prove else None, schema=schema,
+        last_message=sent.next_message - 1, progress=progress,
+    )  # fmt: skip
+    outcome.put, outcome.removed, outcome.reset = received.put, received.removed, received.reset
+    lines = received.lines
+    if prove and digests is not None:
+        lines += _prove(replica, service, exchange, digests, sent, outcome, progress)
+    _complete(replica, service, exchange, lines, outcome, progress)
+
+
+def _prove(
+    replica: Replica,
+    service: Service,
+    exchange: str,
+    digests: Mapping[str, Any],
+    sent: Sent,
+    outcome: Outcome,
+    progress: Progress,
+) -> int:
+    """Compares; what differs is narrowed to buckets with a second, finer statement. Returns lines received for that."""
+    progress("verify", 0, 1)
+    differing = verify.differing_tables(replica, digests)
+    if differing is None:
+        return 0
+    if not differing:
+        outcome.verified = True
+        return 0
+    received, finer = pull(
+        replica, service, exchange, digests="buckets", schema=None, last_message=sent.next_message - 1,
+        progress=progress,
+    )  # fmt: skip
+    found = verify.differing_buckets(replica, finer or {})
+    if found is not None:
+        outcome.verified, outcome.differing = not found, found
+    return received.lines
+
+
+def _complete(
+    replica: Replica, service: Service, exchange: str, lines: int, outcome: Outcome, progress: Progress
+) -> None:
+    progress("complete", 0, 1)
+    document: dict[str, Any] = {"position": replica.get("position"), "applied": lines}
+    if outcome.verified is not None:
+        document["verified"] = outcome.verified
+    if outcome.differing:
+        document["differing"] = outcome.differing
+    try:
+        answer = service.call("POST", f"/exchanges/{exchange}/completion", document).document
+    except ServiceRefused as error:
+        if error.code != "exchange_over":
+            raise
+        return  # completed before, and the answer was lost: everything is stored on both sides
+    outcome.next_exchange_in = answer.get("next_exchange_in")
+    progress("complete", 1, 1)
+
+
+def _abandon(service: Service, exchange: str) -> None:
+    """A courtesy: the next opening ends it anyway."""
+    try:
+        service.call("DELETE", f"/exchanges/{exchange}", timeout=5)
+    except Failure as error:
+        raise Cancelled("cancelled") from error
+
+
+def fetch_problems(replica: Replica, service: Service) -> list[dict[str, Any]]:
+    """The service's own list for this workplace; what people decided there is settled here too."""
+    items: list[dict[str, Any]] = []
+    after: str | None = None
+    while True:
+        mark = f"&after={after}" if after else ""
+        page = service.call("GET", f"/workplaces/{replica.get('workplace')}/problems?limit=200{mark}").document
+        items += page.get("items") or []
+        after = page.get("next")
+        if not after:
+            break
+    with replica.writing() as connection:
+        problems.settle(connection, [str(item["id"]) for item in items if item.get("state") != "open"])
+    return items

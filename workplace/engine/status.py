@@ -1,0 +1,54 @@
+"""How this workplace stands, without the network."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from workplace.engine import problems, ranges, unsent
+from workplace.engine.activation import usable_token
+from workplace.engine.clock import age_seconds
+from workplace.engine.home import Home
+from workplace.engine.replica import Replica
+
+
+@dataclass(frozen=True)
+class Status:
+    """`age`: seconds since the last exchange that was completed; None before the first."""
+
+    name: str
+    application: str
+    configuration: str
+    version: str
+    service: str
+    prefix: str
+    login: str | None
+    activated: bool
+    created_at: str
+    age: float | None
+    last_exchange: dict[str, Any] | None
+    last_attempt: dict[str, Any] | None
+    unsent: int
+    problems: int
+    free_keys: dict[str, int]
+
+
+def read_status(replica: Replica, home: Home) -> Status:
+    """The present state; reads the replica and this computer's settings only."""
+    credentials = home.credentials()
+    last = replica.note("last_exchange")
+    return Status(
+        name=str(replica.get("name", "")),
+        application=str(replica.get("application", "")),
+        configuration=str(replica.get("configuration", "")),
+        version=str(replica.get("version", "")),
+        service=str(replica.get("service", "")),
+        prefix=str(replica.get("prefix", "")),
+        login=credentials.login,
+        activated=usable_token(replica, credentials) is not None,
+        created_at=str(replica.get("created_at", "")),
+        age=age_seconds(last["finished_at"]) if last else None,
+        last_exchange=last,
+        last_attempt=replica.note("last_attempt"),
+        unsent=unsent.count_unsent(replica.connection),
+        problems=len(problems.open_problems(replica.connection)),
+        free_keys=ranges.free(replica.connection),
+    )
