@@ -32,4 +32,6 @@ async def accept_request(session: AsyncSession, request: PackageRequested) -> No
 
 async def lock_workplace(session: AsyncSession, workplace: str) -> None:
     """Until the transaction ends, a request and the end of one workplace exclude each other."""
-    await session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:workplace, 0))"), {"workplace": workplace})
+    await session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(:workplace, 0))"), {"workplace": workplace}
+    )

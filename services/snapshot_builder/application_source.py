@@ -1,7 +1,5 @@
 """What provisioning says about the application a package is built for."""
 
-from typing import Any
-
 import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,7 +15,7 @@ class ApplicationSource(BaseModel):
     configuration: str
     version: str
     platform: str
-    title: Any
+    title: str
 
 
 async def read_application(provisioning: httpx.AsyncClient, code: str) -> ApplicationSource:

@@ -1,7 +1,7 @@
 """The calls into the heart: identify, build, personalise, verify. Synchronous; run them in a thread."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +11,10 @@ from uuid import UUID
 from psycopg import Connection
 
 from services.snapshot_builder.application_source import ApplicationSource
-from services.snapshot_builder.failures import ApplicationChanged
+from services.snapshot_builder.failures import ApplicationChanged, ApplicationRestored
 from shared.protocol.values import canonical_json
-from shared.replication import capture, image, manifest, model, ranges, session
-
-Progress = Callable[[int, int], None]
+from shared.replication import capture, image, manifest, model, session
+from shared.replication.scope import Scope
 
 
 @dataclass(frozen=True)
@@ -29,37 +28,42 @@ class Cut:
     scope_version: int
 
     @property
-    def scope(self) -> image.Scope:
-        return image.Scope(self.organisations, self.scope_version)
+    def scope(self) -> Scope:
+        return Scope(self.organisations, self.scope_version)
 
 
-def identify(cut: Cut) -> str:
-    """The key of base images that may stand for each other: lower-case hex.
+@dataclass(frozen=True)
+class Identity:
+    """`key` is the same for base images that may stand for each other."""
+
+    key: str
+    generation: str
+
+
+def identify(cut: Cut) -> Identity:
+    """Which base image the cut needs now.
 
     Raises `ManifestInvalid`, `ApplicationChanged`, and psycopg's errors when the database is away.
     """
     with _attached(cut) as (_, bound, attached):
-        return _key(cut, bound, attached.generation)
+        return _identity(cut, bound, attached.generation)
 
 
-def build_base(cut: Cut, path: Path, progress: Progress) -> tuple[str, image.Image]:
-    """Write the base image to `path`; the key it has in truth, and what is in it. Raises as `identify`, and what
-    `progress` raises."""
-    with _attached(cut) as (conn, bound, _):
+def build_base(cut: Cut, path: Path, progress: image.Progress) -> tuple[Identity, image.Image]:
+    """Write the base image to `path`. Raises as `identify`, and what `progress` raises."""
+    with _attached(cut) as (conn, bound, before):
         built = image.build(conn, bound, cut.scope, path, progress)
-        return _key(cut, bound, built.generation), built
+        after = capture.state(conn, cut.application)
+        if after is None or after.generation != before.generation:
+            raise ApplicationRestored(cut.application)
+        return _identity(cut, bound, after.generation), built
 
 
-def personalise(cut: Cut, path: Path, workplace: UUID, document: dict[str, Any]) -> None:
+def personalise(cut: Cut, path: Path, workplace: UUID, document: Mapping[str, Any]) -> None:
     """Make the copy of a base image at `path` the workplace's own. Its older key ranges are void afterwards."""
     with _attached(cut) as (conn, bound, _):
-        leased = ranges.lease(conn, bound, cut.application, str(workplace))
+        leased: dict[str, Any] = {}
         image.personalise(path, document, leased)
-
-
-def verify(path: Path, digests: dict[str, Any]) -> None:
-    """Raises `ImageDamaged` unless the file is sound and holds exactly what PostgreSQL counted."""
-    image.verify(path, digests)
 
 
 @contextmanager
@@ -78,7 +82,8 @@ def _attached(cut: Cut) -> Iterator[tuple[Connection[Any], model.Model, capture.
         yield conn, bound, attached
 
 
-def _key(cut: Cut, bound: model.Model, generation: str) -> str:
+def _identity(cut: Cut, bound: model.Model, generation: str) -> Identity:
     organisations = None if cut.organisations is None else sorted(cut.organisations)
-    named = [cut.application, cut.source.area, cut.source.manifest, cut.source.version, bound.fingerprint, generation]
-    return hashlib.sha256(canonical_json([*named, organisations]).encode()).hexdigest()
+    source = cut.source
+    made_of = [cut.application, source.area, source.manifest, source.version, bound.fingerprint, generation]
+    return Identity(hashlib.sha256(canonical_json([*made_of, organisations]).encode()).hexdigest(), generation)

@@ -7,14 +7,14 @@ from typing import Any
 import anyio.to_thread
 
 from services.snapshot_builder.application_source import ApplicationSource, read_application
-from services.snapshot_builder.build_image import Cut, personalise, verify
+from services.snapshot_builder.build_image import Cut, personalise
 from services.snapshot_builder.build_steps import BuildSteps
-from services.snapshot_builder.failures import ImageDamaged
 from services.snapshot_builder.obtain_base_image import forget, obtain_base_image
 from services.snapshot_builder.package_members import package_members
 from services.snapshot_builder.tables import BaseImage, Job, StoredPackage
 from services.snapshot_builder.workshop import Workshop
 from services.snapshot_builder.write_package import write_package
+from shared.replication.image import ImageDamaged, verify
 
 FILENAME = "Автономная работа.zip"
 
@@ -24,9 +24,12 @@ async def build_package(workshop: Workshop, job: Job, folder: Path, steps: Build
 
     Raises `BuildStopped` soon after `steps` was stopped; then no object is left, as after any error.
     """
+    await workshop.objects.ensure_bucket()  # no long reading for nothing while the store is away
     source = await read_application(workshop.provisioning, job.application)
     organisations = None if job.organisations is None else tuple(job.organisations)
-    cut = Cut(job.application, source, workshop.connections.resolve(source.connection), organisations, job.scope_version)
+    cut = Cut(
+        job.application, source, workshop.connections.resolve(source.connection), organisations, job.scope_version
+    )
     replica = folder / "infobase.db"
     base = await obtain_base_image(workshop, cut, replica, steps)
     total = sum(base.rows.values())
@@ -39,7 +42,7 @@ async def build_package(workshop: Workshop, job: Job, folder: Path, steps: Build
     except ImageDamaged:
         await forget(workshop, base)
         raise
-    members = package_members(replica, document, source, workshop.settings.program_dir)
+    members = package_members(replica, document, source.title, workshop.settings.program_dir)
     progress = _Packing(steps, sum(member.size for member in members), total)
     stored = await workshop.objects.put_stream(
         object_name(job), write_package(members, base.rows, now, progress.read), content_type="application/zip"

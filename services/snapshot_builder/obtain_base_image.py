@@ -5,22 +5,21 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 import anyio.to_thread
 from isal import isal_zlib
+from shared.runtime.objects import ObjectMissing, Objects
 from sqlalchemy import delete, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import col, select
 
-from services.snapshot_builder.build_image import Cut, build_base, identify, verify
+from services.snapshot_builder.build_image import Cut, build_base, identify
 from services.snapshot_builder.build_steps import BuildSteps, BuildStopped
-from services.snapshot_builder.failures import ImageDamaged
 from services.snapshot_builder.tables import BaseImage
 from services.snapshot_builder.workshop import Workshop
-from shared.runtime.objects import ObjectMissing, Objects
+from shared.replication.image import ImageDamaged, verify
 
 CHUNK = 1 << 20
 GZIP = 16 + isal_zlib.MAX_WBITS
@@ -31,7 +30,7 @@ async def obtain_base_image(workshop: Workshop, cut: Cut, target: Path, steps: B
 
     Of several that want the same image at once, in any process, one builds it and the others wait.
     """
-    key = await anyio.to_thread.run_sync(identify, cut)
+    key = (await anyio.to_thread.run_sync(identify, cut)).key
     if found := await _fetch(workshop, key, target):
         return found
     async with _only_one(workshop.engine, key, steps):
@@ -41,30 +40,29 @@ async def obtain_base_image(workshop: Workshop, cut: Cut, target: Path, steps: B
 
 
 async def _build(workshop: Workshop, cut: Cut, target: Path, steps: BuildSteps) -> BaseImage:
-    progress = partial(steps.step, "reading")
-    key, built = await anyio.to_thread.run_sync(build_base, cut, target, progress)
-    rows, digests = dict(built.rows), dict(built.digests)
+    identity, built = await anyio.to_thread.run_sync(build_base, cut, target, steps.step)
+    rows, digests = dict(built.rows), {table: dict(digest) for table, digest in built.digests.items()}
     total = sum(rows.values())
     steps.step("verifying", 0, total)
     await anyio.to_thread.run_sync(verify, target, digests)
-    identity = uuid4()
-    name = f"base/{key}/{identity}.db.gz"
+    number = uuid4()
+    name = f"base/{identity.key}/{number}.db.gz"
     stored = await workshop.objects.put_stream(name, _compressed(target, lambda: steps.step("verifying", total, total)))
     row = BaseImage(
-        id=identity,
-        key=key,
+        id=number,
+        key=identity.key,
         application=cut.application,
         object=name,
         size=stored.size,
         sha256=stored.sha256,
         position=built.position,
-        generation=built.generation,
+        generation=identity.generation,
         rows=rows,
         digests=digests,
     )
     async with workshop.sessions.begin() as session:
         session.add(row)
-    await anyio.to_thread.run_sync(workshop.cache.keep, identity, target)
+    await anyio.to_thread.run_sync(workshop.cache.keep, number, target)
     return row
 
 

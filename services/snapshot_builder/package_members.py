@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from services.snapshot_builder.application_source import ApplicationSource
 from services.snapshot_builder.readme import render_readme
 from services.snapshot_builder.write_package import Member
 
@@ -14,10 +13,10 @@ TEMPLATE = "ReadMe.html.in"
 NOT_EXECUTABLE = frozenset({".bat", ".cmd", ".pyz", ".txt", ".ps1"})
 
 
-def package_members(replica: Path, document: Mapping[str, Any], source: ApplicationSource, program: Path) -> list[Member]:
-    """The replica, its papers, and every file of the program's folder beside them; `manifest.json` is not among them."""
+def package_members(replica: Path, document: Mapping[str, Any], title: str, program: Path) -> list[Member]:
+    """The replica, its papers, and every file of the program's folder beside them; `manifest.json` is not there yet."""
     workplace = (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode()
-    readme = render_readme((program / TEMPLATE).read_text(encoding="utf-8"), readme_values(document, source))
+    readme = render_readme((program / TEMPLATE).read_text(encoding="utf-8"), readme_values(document, title))
     return [
         Member("InfoBase/workplace.json", workplace),
         Member("InfoBase/ReadMe.html", readme),
@@ -30,6 +29,7 @@ def package_members(replica: Path, document: Mapping[str, Any], source: Applicat
     ]
 
 
-def readme_values(document: Mapping[str, Any], source: ApplicationSource) -> dict[str, str]:
+def readme_values(document: Mapping[str, Any], title: str) -> dict[str, str]:
     """What the template may name."""
-    return {key: str(document[key]) for key in ("service", "name", "application", "version", "platform", "created_at")}
+    told = ("service", "name", "application", "configuration", "version", "platform", "created_at")
+    return {"title": title, **{key: str(document[key]) for key in told}}

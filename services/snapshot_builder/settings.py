@@ -1,12 +1,21 @@
 """Settings of the snapshot builder; what all services share is in shared.runtime.settings."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
-from shared.runtime.settings import Settings
+from shared.runtime.settings import (
+    ConnectionSettings,
+    ObjectSettings,
+    PostgresSettings,
+    ServiceSettings,
+    Settings,
+    TelemetrySettings,
+    load_all,
+)
 
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -20,7 +29,7 @@ class BuilderSettings(Settings):
     """
 
     public_url: str
-    provisioning_url: str
+    provisioning_url: str = "http://127.0.0.1:8081"
     program_dir: Path
     build_workers: int = Field(default=1, ge=0, le=64)
     build_lease: Seconds = 30
@@ -34,3 +43,21 @@ class BuilderSettings(Settings):
     build_leftover_age: Seconds = 3600
     base_image_max_age: Seconds = 900
     package_life: Seconds = timedelta(days=7).total_seconds()
+
+
+@dataclass(frozen=True)
+class SnapshotBuilderSettings:
+    """All that the service is told from outside, one part per concern."""
+
+    postgres: PostgresSettings
+    objects: ObjectSettings
+    service: ServiceSettings
+    telemetry: TelemetrySettings
+    connections: ConnectionSettings
+    builder: BuilderSettings
+
+    @classmethod
+    def load(cls) -> "SnapshotBuilderSettings":
+        """From the environment. `SettingsInvalid` names every mistake at once."""
+        shared = (PostgresSettings, ObjectSettings, ServiceSettings, TelemetrySettings, ConnectionSettings)
+        return cls(*load_all(*shared, BuilderSettings))

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import shutil
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import anyio.to_thread
@@ -83,7 +84,7 @@ async def _remove_work_folders(workshop: Workshop) -> None:
         running = (await session.exec(select(Job.package, Job.claim).where(col(Job.state) == "running"))).all()
     under_way = {_work_name(package, claim) for package, claim in running}
     for name in set(found) - under_way:
-        await anyio.to_thread.run_sync(shutil.rmtree, workshop.work / name, True)
+        await anyio.to_thread.run_sync(partial(shutil.rmtree, workshop.work / name, ignore_errors=True))
 
 
 def _work_name(package: UUID, claim: int) -> str:

@@ -1,18 +1,15 @@
 """Waking of workers and of the sweeper: NOTIFY of a committed transaction, LISTEN of every process."""
 
 import asyncio
-import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 
-import psycopg
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-CHANNEL = "yurt_builds"
-RECONNECT_AFTER = 1.0
+from shared.runtime.notifications import notifications
 
-log = logging.getLogger(__name__)
+CHANNEL = "yurt_builds"
 
 
 async def notify(session: AsyncSession) -> None:
@@ -42,16 +39,9 @@ class WakeUps:
 
     async def listen(self, url: str) -> None:
         """Run until cancelled. After a lost connection everybody looks once, for what was said meanwhile."""
-        while True:
-            try:
-                async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-                    await connection.execute(f"LISTEN {CHANNEL}")
-                    self.ring()
-                    async for _ in connection.notifies():
-                        self.ring()
-            except psycopg.OperationalError as error:
-                log.warning("listening for builds was interrupted: %s", type(error).__name__)
-            await asyncio.sleep(RECONNECT_AFTER)
+        async with aclosing(notifications(url, CHANNEL)) as heard:
+            async for _ in heard:
+                self.ring()
 
 
 async def ring_or_timeout(bell: asyncio.Event, seconds: float) -> None:

@@ -10,7 +10,7 @@ from services.snapshot_builder.claim_job import claim_job, seconds_until_next
 from services.snapshot_builder.run_job import run_job
 from services.snapshot_builder.tables import Job
 from services.snapshot_builder.wake_up import ring_or_timeout
-from services.snapshot_builder.workshop import Workshop
+from services.snapshot_builder.workshop import SERVICE, Workshop
 from shared.runtime.telemetry import continued
 
 # Nobody waits longer than this for a job that nothing announced.
@@ -41,5 +41,6 @@ async def work(workshop: Workshop, stopping: asyncio.Event) -> None:
 
 
 async def _run(workshop: Workshop, job: Job, stopping: asyncio.Event) -> None:
-    with continued(job.trace, "build package", SpanKind.CONSUMER):
+    attributes = {"yurt.package": str(job.package), "yurt.attempt": job.attempts}
+    with continued(SERVICE, "build package", SpanKind.CONSUMER, job.trace, attributes):
         await run_job(workshop, job, stopping)

@@ -1,17 +1,19 @@
-"""Everything a build works with, put together in main.py."""
+"""Everything a build works with."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from shared.runtime.objects import Objects
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.snapshot_builder.image_cache import ImageCache
-from services.snapshot_builder.settings import BuilderSettings
+from services.snapshot_builder.settings import BuilderSettings, SnapshotBuilderSettings
 from services.snapshot_builder.wake_up import WakeUps
-from shared.runtime.database import Sessions
-from shared.runtime.objects import Objects
+from shared.runtime.database import Sessions, create_engine, service_database_url, sessions
 from shared.runtime.settings import ConnectionSettings
+
+SERVICE = "snapshot-builder"
 
 
 @dataclass(frozen=True)
@@ -27,3 +29,23 @@ class Workshop:
     wake_ups: WakeUps
     cache: ImageCache
     work: Path
+
+
+def open_workshop(settings: SnapshotBuilderSettings, provisioning: httpx.AsyncClient) -> Workshop:
+    """Nothing is connected yet; the folders under `home` exist. The caller disposes of the engine."""
+    url = service_database_url(settings.postgres.postgres_url, SERVICE, settings.postgres.database_prefix)
+    engine = create_engine(url)
+    home = settings.service.home / SERVICE
+    work = home / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    return Workshop(
+        settings=settings.builder,
+        connections=settings.connections,
+        engine=engine,
+        sessions=sessions(engine),
+        objects=Objects(settings.objects),
+        provisioning=provisioning,
+        wake_ups=WakeUps(),
+        cache=ImageCache(home / "cache", settings.builder.build_cache_bytes),
+        work=work,
+    )
