@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 async def fail_next_stuck(session: AsyncSession, patience: timedelta) -> bool:
-    """Give up one workplace under way, or one package ordered anew, without a sign for `patience`; False: there is none.
+    """Give up one workplace under way, or package ordered anew, without a sign for `patience`; False: there is none.
 
     Its reason is `preparation_timed_out`. Several instances may do this side by side.
     """

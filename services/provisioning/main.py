@@ -24,7 +24,7 @@ NAME = "provisioning"
 
 
 def create_app(settings: AllSettings, bus: Bus, hasher: PasswordHasher | None = None) -> FastAPI:
-    """The service; inside its lifespan the database is migrated, events are taken and given, stuck preparations given up."""
+    """The service; in its lifespan the database is migrated, events taken and given, stuck preparations given up."""
     url = database.service_database_url(settings.postgres.postgres_url, NAME, settings.postgres.database_prefix)
     engine = database.create_engine(url)
     sessions = database.sessions(engine)

@@ -26,6 +26,6 @@ async def _repeat(name: str, seconds: float, work: Callable[[], Awaitable[None]]
     while True:
         try:
             await work()
-        except Exception:
+        except Exception:  # noqa: BLE001  whatever it was is logged, and the next round may go well
             _log.exception("%s failed and is tried again in %s s", name, seconds)
         await asyncio.sleep(seconds)
