@@ -1,0 +1,74 @@
+"""What differs from application to application: which rows are edited on which side. Read from `plots/<name>.toml`."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A change and the sentence that tells it. `sql` runs at once; `:name` stands for a picked value, on both sides.
+
+    `arrived`, asked on the other side after the exchange, gives one true value.
+    """
+
+    say: str
+    sql: str
+    arrived: str
+
+
+@dataclass(frozen=True)
+class Plot:
+    """The story of one application.
+
+    `load`: SQL files in order, or empty where the data come from elsewhere; `after_load`: one more statement.
+    `picks`: queries on the replica whose only value is used by the edits under that name.
+    `conflict`: the table and column both sides edit, and the picked key.
+    """
+
+    application: str
+    subscriber: str
+    administrator: str
+    title: dict[str, str]
+    load: tuple[str, ...]
+    after_load: str
+    measure: str
+    picks: dict[str, str]
+    offline: tuple[Edit, ...]
+    cloud: tuple[Edit, ...]
+    conflict: dict[str, str]
+
+    @property
+    def code(self) -> str:
+        """The application's code in the service."""
+        return self.application.replace("_", "-")
+
+    @property
+    def connection(self) -> str:
+        """The name of its connection: see `Stack`."""
+        return f"demo-{self.code}"
+
+    @property
+    def database(self) -> str:
+        """Its database on the stack's server."""
+        return f"yurt_demo_{self.application}"
+
+
+def read_plot(application: str) -> Plot:
+    """The plot of one of the applications in `plots/`."""
+    with (Path(__file__).parent / "plots" / f"{application}.toml").open("rb") as file:
+        told: dict[str, Any] = tomllib.load(file)
+    return Plot(
+        application=application,
+        subscriber=told["subscriber"],
+        administrator=told["administrator"],
+        title=told["title"],
+        load=tuple(told["load"]),
+        after_load=told["after_load"],
+        measure=told["measure"],
+        picks=told["picks"],
+        offline=tuple(Edit(**edit) for edit in told["offline"]),
+        cloud=tuple(Edit(**edit) for edit in told["cloud"]),
+        conflict=told["conflict"],
+    )
