@@ -1,3 +1,3 @@
 """The services that speak on the bus."""
 
-SERVICES = ("licensing", "provisioning", "snapshot_builder", "sync_gateway")
+SERVICES = ("licensing", "provisioning", "snapshot-builder", "sync-gateway")
