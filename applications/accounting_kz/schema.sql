@@ -252,7 +252,7 @@ BEGIN
                coalesce(sum(line.amount_without_vat), 0) AS total_without_vat,
                coalesce(sum(line.vat_amount), 0) AS vat,
                coalesce(sum(line.amount), 0) AS total
-        FROM unnest(touched) AS invoice(id) LEFT JOIN invoice_lines AS line ON line.invoice_id = invoice.id
+        FROM (SELECT DISTINCT id FROM unnest(touched) AS id) AS invoice LEFT JOIN invoice_lines AS line ON line.invoice_id = invoice.id
         GROUP BY invoice.id
     ) AS sums
     WHERE invoices.id = sums.id

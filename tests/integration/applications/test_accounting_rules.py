@@ -1,7 +1,7 @@
 """What the accounting application itself guarantees, whoever writes and however many rows at once."""
 
 from decimal import Decimal
-from threading import Thread
+from threading import Event, Thread
 
 import psycopg
 import pytest
@@ -93,17 +93,20 @@ def test_two_transactions_on_lines_of_one_invoice_do_not_lose_each_others_amount
     invoice = one(books, "select id from invoices order by number, id limit 1")
     change = "update invoice_lines set price = price + 1000 where invoice_id = %s and line_no = %s"
 
+    waits = Event()
+
     def change_second_line() -> None:
-        with psycopg.connect(fresh_database) as other:
+        with psycopg.connect(fresh_database, options="-c log_lock_waits=on -c deadlock_timeout=10ms") as other:
+            other.execute("set client_min_messages = log")
+            other.add_notice_handler(lambda notice: waits.set())  # "still waiting for ShareLock …"
             other.execute(change, [invoice, 2])
+        waits.set()
 
     second = Thread(target=change_second_line)
     with psycopg.connect(fresh_database) as first:
         first.execute(change, [invoice, 1])
         second.start()
-        waits = "select exists (select from pg_locks where not granted)"
-        while not one(books, waits) and second.is_alive():
-            pass  # the lock table tells when the second one stands at the invoice
+        assert waits.wait(30)
     second.join()
     assert one(books, _WRONG_TOTALS) == 0
 
