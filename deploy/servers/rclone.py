@@ -22,6 +22,12 @@ class RcloneStore:
         self._note = home / "rclone.pid"
         self._child: OwnProcess | None = None
 
+    @property
+    def pid(self) -> int:
+        """Of the process that serves."""
+        assert self._child is not None, "only of a started endpoint"
+        return self._child.pid
+
     def start(self) -> Server:
         """Afterwards it answers; one left behind by a killed run is ended first."""
         program = _program()
