@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from shared.contracts.envelope import Envelope
+from shared.contracts.services import SERVICES
 from shared.messaging.consumer import Dead, Done, Retry, RetryPolicy, Subscription, Verdict, deliver
 from shared.messaging.dead_letters import DeadLetter, DeadLetterTable, dead_letter, letter_id
 from shared.runtime.database import Sessions
@@ -35,7 +36,7 @@ class Bus(Protocol):
     async def stop(self, service: str) -> None:
         """No handler of the service runs afterwards; its events wait. Call it before the engine is disposed of."""
 
-    async def publish(self, envelope: Envelope, attempt: int) -> None:
+    async def publish(self, envelope: Envelope, attempt: int = 1) -> None:
         """Returns when the event cannot be lost any more, for any subscriber. `attempt` counts from 1.
 
         Raises `BusUnavailable` or `NotDelivered`; then the event is to be published again, whole. An event
@@ -62,7 +63,7 @@ class InProcessBus:
     event must not count as done while a subscriber is not there yet.
     """
 
-    def __init__(self, services: Collection[str], policy: RetryPolicy | None = None) -> None:
+    def __init__(self, services: Collection[str] = SERVICES, policy: RetryPolicy | None = None) -> None:
         self._expected = frozenset(services)
         self._policy = policy or RetryPolicy()
         self._started: dict[str, _Started] = {}
@@ -77,7 +78,7 @@ class InProcessBus:
         if started is not None and started.running:
             await asyncio.wait(started.running)
 
-    async def publish(self, envelope: Envelope, attempt: int) -> None:
+    async def publish(self, envelope: Envelope, attempt: int = 1) -> None:
         missing = self._expected - self._started.keys()
         if missing:
             raise BusUnavailable(f"waiting for {', '.join(sorted(missing))}")

@@ -23,7 +23,7 @@ REMOVE = text("DELETE FROM dead_letters WHERE id = :id")
 
 
 class DeadLetter(BaseModel):
-    """`reason`: `permanent` (the handler said so), `exhausted` (all attempts failed) or `unknown` (nobody takes it).
+    """`reason`: `permanent` (no attempt can help) or `exhausted` (all attempts failed).
 
     `error` is the last one, for the operator. `attempts` counts deliveries to this consumer.
     """

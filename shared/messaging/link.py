@@ -18,8 +18,8 @@ _log = logging.getLogger(__name__)
 class Link:
     """`set_up` makes the channels on a fresh connection and returns them; the loss of any of them means a fresh start.
 
-    Why not aio_pika's robust connection: it restores what was declared, but not a channel the broker closed for a reason,
-    and here one rule covers both.
+    Why not aio_pika's robust connection: it restores what was declared, but not a channel the broker closed for a
+    reason, and here one rule covers both.
     """
 
     def __init__(
@@ -58,13 +58,15 @@ class Link:
         pause = PAUSE_FIRST
         while True:
             try:
-                properties = {"connection_name": self._name}
-                connection = await aio_pika.connect(self._url, timeout=CONNECT_SECONDS, client_properties=properties)
+                connection = await aio_pika.connect(
+                    self._url, timeout=CONNECT_SECONDS, client_properties={"connection_name": self._name}
+                )
                 async with connection:
                     channels = await self._set_up(connection)
+                    closings = [connection.closed(), *(channel.closed() for channel in channels)]
                     self._ready.set()
                     pause = PAUSE_FIRST
-                    lost = [asyncio.ensure_future(part.closed()) for part in (connection, *channels)]
+                    lost = [asyncio.ensure_future(closed) for closed in closings]
                     try:
                         await asyncio.wait(lost, return_when=asyncio.FIRST_COMPLETED)
                     finally:

@@ -49,7 +49,7 @@ class RabbitConsumer:
         await self._link.open(patience)
 
     async def stop(self) -> None:
-        """No new event is taken; those under way get some seconds. What is not settled comes again, elsewhere or later."""
+        """No new event is taken; those under way get some seconds. What is not settled then comes again."""
         if self._link.ready:
             for queue, tag in self._tags:
                 try:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from aio_pika import ExchangeType
-from aio_pika.abc import AbstractChannel, AbstractQueue, Arguments
+from aio_pika.abc import AbstractChannel, AbstractQueue
 
 from shared.messaging.consumer import RetryPolicy, Subscription
 
 DELAY = "yurt-delay"  # header that chooses the waiting queue, in milliseconds
 
 # Giving up is decided in one place, `consumer.deliver`: the broker's own limit is put out of the way.
-QUORUM: Arguments = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
+QUORUM: dict[str, Any] = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ async def declare_service(
 async def _declare_waiting(channel: AbstractChannel, names: Names, policy: RetryPolicy) -> None:
     """A queue per delay that nobody reads: what expires in it goes back by its own routing key to its work queue."""
     for delay in set(policy.delays):
-        arguments: Arguments = {
+        arguments: dict[str, Any] = {
             "x-queue-type": "quorum",
             "x-message-ttl": milliseconds(delay),
             "x-dead-letter-exchange": "",
