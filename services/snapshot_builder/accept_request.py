@@ -26,12 +26,12 @@ async def accept_request(session: AsyncSession, request: PackageRequested) -> No
         finished_at=ended.ended_at if ended else None,
         trace=inject(),
     )
-    await session.execute(insert(Job).values(job.model_dump()).on_conflict_do_nothing())
+    await session.exec(insert(Job).values(job.model_dump()).on_conflict_do_nothing())
     await notify(session)
 
 
 async def lock_workplace(session: AsyncSession, workplace: str) -> None:
     """Until the transaction ends, a request and the end of one workplace exclude each other."""
-    await session.execute(
+    await (await session.connection()).execute(
         text("SELECT pg_advisory_xact_lock(hashtextextended(:workplace, 0))"), {"workplace": workplace}
     )

@@ -45,20 +45,23 @@ async def claim_job(session: AsyncSession, worker: UUID, lease: float) -> Job | 
 
     After the commit nobody else takes it before the lease ends, and no earlier holder can end it (`held_job`).
     """
-    package = (await session.execute(_CLAIM, {"worker": worker, "lease": lease})).scalar_one_or_none()
+    package = (
+        await (await session.connection()).execute(_CLAIM, {"worker": worker, "lease": lease})
+    ).scalar_one_or_none()
     return None if package is None else await session.get_one(Job, package)
 
 
 async def seconds_until_next(session: AsyncSession) -> float | None:
     """Seconds until a job becomes ready without anybody saying so; None when there is none."""
-    seconds: float | None = (await session.execute(_NEXT)).scalar_one()
+    seconds: float | None = (await (await session.connection()).execute(_NEXT)).scalar_one()
     return seconds
 
 
 async def renew_lease(session: AsyncSession, job: Job, phase: str, done: int, total: int, lease: float) -> bool:
     """Store how far the build is and lengthen the lease; False when the job is not this worker's any more."""
     values = {"package": job.package, "claim": job.claim, "phase": phase, "done": done, "total": total, "lease": lease}
-    return (await session.execute(_RENEW.bindparams(**values))).rowcount == 1  # type: ignore[attr-defined]  # CursorResult
+    connection = await session.connection()
+    return (await connection.execute(_RENEW, values)).rowcount == 1
 
 
 async def held_job(session: AsyncSession, job: Job) -> Job | None:

@@ -21,13 +21,13 @@ async def end_workplace(session: AsyncSession, ended: WorkplaceEnded) -> None:
     await lock_workplace(session, str(ended.workplace))
     now = datetime.now(UTC)
     tombstone = insert(EndedWorkplace).values(workplace=ended.workplace, ended_at=now)
-    await session.execute(tombstone.on_conflict_do_nothing())
-    await session.execute(
+    await session.exec(tombstone.on_conflict_do_nothing())
+    await session.exec(
         update(Job)
         .where(col(Job.workplace) == ended.workplace, col(Job.state).in_(["waiting", "running"]))
         .values(state="cancelled", finished_at=now)
     )
-    await session.execute(
+    await session.exec(
         update(StoredPackage)
         .where(col(StoredPackage.workplace) == ended.workplace, col(StoredPackage.ended_at).is_(None))
         .values(ended_at=now)

@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import httpx
 import uvicorn
 from fastapi import FastAPI
-from shared.messaging.rabbit import RabbitBus
 
 from services.snapshot_builder.consumers import SUBSCRIPTIONS
 from services.snapshot_builder.http import internal_routes
@@ -57,6 +56,8 @@ def create_app(settings: SnapshotBuilderSettings, bus: Bus, provisioning: httpx.
 
 async def serve() -> None:
     """Run the service until it is told to stop."""
+    from shared.messaging.rabbit import RabbitBus  # noqa: PLC0415 - comes
+
     settings = SnapshotBuilderSettings.load()
     (broker,) = load_all(BrokerSettings)
     if broker.amqp_url is None:

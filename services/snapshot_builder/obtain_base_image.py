@@ -89,7 +89,7 @@ async def forget(workshop: Workshop, row: BaseImage) -> None:
     """Nobody uses this image any more; its object is swept as a leftover."""
     workshop.cache.drop(row.id)
     async with workshop.sessions.begin() as session:
-        await session.execute(delete(BaseImage).where(col(BaseImage.id) == row.id))
+        await session.exec(delete(BaseImage).where(col(BaseImage.id) == row.id))
 
 
 async def _download(objects: Objects, row: BaseImage, target: Path) -> None:
@@ -100,7 +100,7 @@ async def _download(objects: Objects, row: BaseImage, target: Path) -> None:
             digest.update(chunk)
             try:
                 inflated = await anyio.to_thread.run_sync(inflate.decompress, chunk)
-            except isal_zlib.error as error:
+            except isal_zlib.IsalError as error:  # type: ignore[misc] # its stub calls the class an instance
                 raise ImageDamaged(row.object) from error
             await anyio.to_thread.run_sync(file.write, inflated)
     if digest.hexdigest() != row.sha256:

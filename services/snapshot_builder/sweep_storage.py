@@ -48,7 +48,7 @@ async def remove_ended_packages(workshop: Workshop) -> None:
         await workshop.objects.delete(package.object)
         async with workshop.sessions.begin() as session:
             removed = update(StoredPackage).where(col(StoredPackage.id) == package.id)
-            await session.execute(removed.values(removed_at=datetime.now(UTC)))
+            await session.exec(removed.values(removed_at=datetime.now(UTC)))
 
 
 async def remove_stale_images(workshop: Workshop) -> None:
@@ -57,7 +57,7 @@ async def remove_stale_images(workshop: Workshop) -> None:
     stale = datetime.now(UTC) - timedelta(seconds=settings.base_image_max_age + settings.build_leftover_age)
     async with workshop.sessions.begin() as session:
         statement = delete(BaseImage).where(col(BaseImage.built_at) < stale)
-        gone = (await session.execute(statement.returning(col(BaseImage.id), col(BaseImage.object)))).all()
+        gone = (await session.exec(statement.returning(col(BaseImage.id), col(BaseImage.object)))).all()
     for identity, name in gone:
         workshop.cache.drop(identity)
         await workshop.objects.delete(name)

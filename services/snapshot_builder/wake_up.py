@@ -14,7 +14,7 @@ CHANNEL = "yurt_builds"
 
 async def notify(session: AsyncSession) -> None:
     """Once the session's transaction commits, everybody who waits for work in any process looks again."""
-    await session.execute(text(f"NOTIFY {CHANNEL}"))
+    await (await session.connection()).execute(text(f"NOTIFY {CHANNEL}"))
 
 
 class WakeUps:

@@ -41,6 +41,6 @@ async def work(workshop: Workshop, stopping: asyncio.Event) -> None:
 
 
 async def _run(workshop: Workshop, job: Job, stopping: asyncio.Event) -> None:
-    attributes = {"yurt.package": str(job.package), "yurt.attempt": job.attempts}
+    attributes: dict[str, str | int] = {"yurt.package": str(job.package), "yurt.attempt": job.attempts}
     with continued(SERVICE, "build package", SpanKind.CONSUMER, job.trace, attributes):
         await run_job(workshop, job, stopping)

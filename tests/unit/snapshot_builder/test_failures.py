@@ -25,7 +25,14 @@ SETTINGS = BuilderSettings(
 
 
 def job(**values: object) -> Job:
-    asked = {"package": uuid4(), "workplace": uuid4(), "application": "a", "name": "n", "prefix": "A", "scope_version": 1}
+    asked = {
+        "package": uuid4(),
+        "workplace": uuid4(),
+        "application": "a",
+        "name": "n",
+        "prefix": "A",
+        "scope_version": 1,
+    }
     return Job.model_validate({"organisations": None, "attempts": 1, **asked, **values})
 
 
