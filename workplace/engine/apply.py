@@ -41,9 +41,7 @@ class Received:
     dangling: bool = False
 
 
-def apply(
-    replica: Replica, delta: Delta, *, schema: Schema | None, last_message: int, progress: Progress
-) -> Received:
+def apply(replica: Replica, delta: Delta, *, schema: Schema | None, last_message: int, progress: Progress) -> Received:
     """The whole delta or nothing; stores `position`, `generation`, `scope_version`, and `last_message` as answered.
 
     Foreign keys are checked at the end. Where one would stay open (an edit made here meanwhile refers to what the
@@ -65,9 +63,7 @@ def apply(
         replica.reload()
 
 
-def _attempt(
-    replica: Replica, delta: Delta, schema: Schema | None, last_message: int, progress: Progress
-) -> Received:
+def _attempt(replica: Replica, delta: Delta, schema: Schema | None, last_message: int, progress: Progress) -> Received:
     with replica.writing() as connection:
         connection.execute("INSERT INTO yurt_paused (paused) VALUES (1)")
         if schema is not None:

@@ -80,9 +80,7 @@ class Table:
 
     def key_to_wire(self, key: Key) -> dict[str, Any]:
         """The key as the wire spells it."""
-        return {
-            name: values.to_wire(self.by_name[name].type, value) for name, value in zip(self.key, key, strict=True)
-        }
+        return {name: values.to_wire(self.by_name[name].type, value) for name, value in zip(self.key, key, strict=True)}
 
 
 @dataclass(frozen=True)

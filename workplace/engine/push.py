@@ -28,9 +28,7 @@ class Sent:
     local_problems: int = 0
 
 
-def push(
-    replica: Replica, service: Service, exchange: str, opening: Mapping[str, Any], progress: Progress
-) -> Sent:
+def push(replica: Replica, service: Service, exchange: str, opening: Mapping[str, Any], progress: Progress) -> Sent:
     """Sends everything that was unsent when it began; returns when each message has its final answer.
 
     Raises what the service refuses otherwise; then the message is still held and goes with the next exchange.
