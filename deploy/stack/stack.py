@@ -18,9 +18,10 @@ from deploy.stack.home import held, kept_secret
 from deploy.stack.program import build_program
 from deploy.stack.service import SupervisedService
 from deploy.stack.settings import StackSettings
+from shared.contracts.services import SERVICES
 
 ROOT = Path(__file__).parent.parent.parent
-SERVICES = ("licensing", "provisioning", "snapshot-builder", "sync-gateway")
+
 DEMO_APPLICATIONS = ("accounting_kz", "northwind")
 
 
