@@ -11,6 +11,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from shared.replication.manifest import ManifestInvalid, parse
 from shared.replication.model import Model, load
+from shared.replication.problem import ProtocolProblem
 from shared.replication.session import configure
 from shared.runtime.problem import Problem
 from shared.runtime.settings import ConnectionSettings
@@ -50,9 +51,7 @@ class ApplicationDatabases:
         self._models: dict[str, tuple[tuple[str, str, str | None], Model]] = {}
         self._lock = Lock()
 
-    async def run(
-        self, application: Application, work: Callable[[Connection, Model], T], *, anew: bool = False
-    ) -> T:
+    async def run(self, application: Application, work: Callable[[Connection, Model], T], *, anew: bool = False) -> T:
         """What `work` returns, called with a connection and the application's model in a thread.
 
         The connection commits each statement by itself; `work` opens its transactions. `anew` binds the manifest to the
@@ -78,6 +77,8 @@ class ApplicationDatabases:
             try:
                 with pool.connection(self._seconds) as connection:
                     return work(connection)
+            except ProtocolProblem as refused:
+                raise Problem(refused.code, refused.detail, status=refused.status, **refused.extra) from refused
             except (PoolTimeout, psycopg.OperationalError) as error:
                 raise _unavailable(error) from error
 

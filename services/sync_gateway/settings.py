@@ -3,10 +3,19 @@
 import secrets
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple, Self
 
 from pydantic import Field, SecretStr
 
-from shared.runtime.settings import Settings
+from shared.runtime.settings import (
+    ConnectionSettings,
+    ObjectSettings,
+    PostgresSettings,
+    ServiceSettings,
+    Settings,
+    TelemetrySettings,
+    load_all,
+)
 
 
 class PeerSettings(Settings):
@@ -23,7 +32,7 @@ class OperatorSettings(Settings):
     operator_token_file: Path | None = None
 
     def resolve(self, home: Path) -> str:
-        """The token; not in the settings: from the file (default `<home>/operator-token`), made when it is not there."""
+        """The token; not in the settings: from the file (default `<home>/operator-token`), made when missing."""
         if self.operator_token is not None:
             return self.operator_token.get_secret_value()
         path = self.operator_token_file or home / "operator-token"
@@ -64,3 +73,22 @@ class DoorSettings(Settings):
     application_connections: int = Field(default=8, gt=0)  # per named connection
     application_timeout: float = 5
     heavy_messages: int = Field(default=4, gt=0)  # messages held in memory at one time
+
+
+class AllSettings(NamedTuple):
+    """Everything the gateway is told from outside."""
+
+    postgres: PostgresSettings
+    objects: ObjectSettings
+    service: ServiceSettings
+    telemetry: TelemetrySettings
+    connections: ConnectionSettings
+    peers: PeerSettings
+    operator: OperatorSettings
+    exchange: ExchangeSettings
+    door: DoorSettings
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Raises `SettingsInvalid` with every mistake at once."""
+        return cls._make(load_all(*cls.__annotations__.values()))

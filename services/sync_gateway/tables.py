@@ -9,7 +9,6 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-
 JSON = JSONB(none_as_null=True)
 
 
@@ -31,7 +30,10 @@ class Token(Table, table=True):
 
 
 class Workplace(Table, table=True):
-    """What provisioning last said of a workplace (the greatest `revision` wins), and how its build goes on."""
+    """What provisioning last said of a workplace (the greatest `revision` wins).
+
+    `history_released`: a deleted workplace holds back no marks in the application's history any more.
+    """
 
     __tablename__ = "workplaces"
 
@@ -49,6 +51,7 @@ class Workplace(Table, table=True):
     package: dict[str, Any] | None = Field(default=None, sa_type=JSON)
     created_by: str
     created_at: datetime = Field(sa_type=DateTime(timezone=True))
+    history_released: bool = False
 
 
 class Build(Table, table=True):
@@ -90,7 +93,7 @@ class Activation(Table, table=True):
 
 
 class Exchange(Table, table=True):
-    """One exchange. `result` None while it runs. `opened`: the request and what was answered; `messages`: number → counts;
+    """One exchange. `result` None while it runs. `opened`: the request and its answer; `messages`: number → counts;
     `offered`: positions its deltas lead to → lines; `delta`: the file of a large one.
     """
 

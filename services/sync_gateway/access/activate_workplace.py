@@ -40,8 +40,9 @@ async def activate_workplace(
 ) -> Activated:
     """Bind the workplace to `replica` and give it a token; the same replica renews its token.
 
-    After a reissue another replica may claim it; the tokens of the former one end with that. Problems `wrong_credentials`,
-    `too_many_attempts`, `not_found`, `not_permitted`, `workplace_deleted`, `package_not_ready`, `activated_elsewhere`.
+    After a reissue another replica may claim it; the tokens of the former one end with that. Problems:
+    `wrong_credentials`, `too_many_attempts`, `not_found`, `not_permitted`, `workplace_deleted`, `package_not_ready`,
+    `activated_elsewhere`.
     """
     user = await ask(provisioning, "POST", "/authentications", {"login": login, "password": password})
     async with sessions.begin() as db:

@@ -77,7 +77,10 @@ def replica_behind(token: Token) -> Replica:
 async def require_living_right(
     sessions: Sessions, provisioning: httpx.AsyncClient, replica: Replica, application: str, users: list[str]
 ) -> None:
-    """A replica's token lives as long as its person is listed and has a role. Problem `not_authenticated`, and the token is gone."""
+    """A replica's token lives as long as its person is listed and has a role.
+
+    Problem `not_authenticated`, and the token is gone.
+    """
     if replica.login in users:
         try:
             if application in (await ask(provisioning, "GET", f"/users/{replica.login}"))["roles"]:

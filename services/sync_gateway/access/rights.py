@@ -34,6 +34,15 @@ def require_administrator(person: Person, application: str) -> None:
         raise not_permitted()
 
 
+def require_role(person: Person, application: str) -> None:
+    """He may read something of the application. Problems `not_found`, `not_permitted` (synchronisation only)."""
+    role = person.roles.get(application)
+    if role is None:
+        raise not_found("There is no such application.")
+    if role not in {ADMINISTRATOR, USER}:
+        raise not_permitted()
+
+
 def may_read(person: Person, workplace: Belongs) -> bool:
     """Whether the person may read this workplace: an administrator any, a user those he is listed in."""
     role = person.roles.get(workplace.application)

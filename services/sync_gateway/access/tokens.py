@@ -16,7 +16,9 @@ def digest_of(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
-def issue(db: AsyncSession, login: str, lifetime: timedelta, *, workplace: UUID | None, replica: str | None) -> tuple[str, datetime]:
+def issue(
+    db: AsyncSession, login: str, lifetime: timedelta, *, workplace: UUID | None, replica: str | None
+) -> tuple[str, datetime]:
     """A new token of a person (`workplace` None) or of a replica, and when it expires. Valid once `db` is committed."""
     now = datetime.now(UTC)
     token = f"{'yurt_w' if workplace else 'yurt_s'}_{secrets.token_urlsafe(32)}"
@@ -50,7 +52,12 @@ async def end_tokens_of_person(db: AsyncSession, login: str) -> None:
 
 
 async def end_tokens_of_workplace(
-    db: AsyncSession, workplace: UUID, *, login: str | None = None, replica: str | None = None, except_logins: list[str] | None = None
+    db: AsyncSession,
+    workplace: UUID,
+    *,
+    login: str | None = None,
+    replica: str | None = None,
+    except_logins: list[str] | None = None,
 ) -> None:
     """The tokens of a workplace's replicas, narrowed to a person or a replica, or sparing some persons."""
     statement = delete(Token).where(col(Token.workplace) == workplace)

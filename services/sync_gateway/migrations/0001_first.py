@@ -43,6 +43,13 @@ def upgrade() -> None:
         sa.Column("package", JSONB),
         sa.Column("created_by", sa.Text, nullable=False),
         sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("history_released", sa.Boolean, nullable=False, server_default=sa.false()),
+    )
+    op.create_index(
+        "workplaces_to_release",
+        "workplaces",
+        ["id"],
+        postgresql_where=sa.text("state = 'deleted' AND NOT history_released"),
     )
     op.create_index("workplaces_application", "workplaces", ["application", "created_at", "id"])
     op.create_table(

@@ -1,0 +1,99 @@
+"""End an exchange: completed, abandoned or expired (protocol.md, Exchange, 4)."""
+
+from datetime import UTC, datetime
+
+from pydantic import BaseModel
+from sqlmodel import col, select
+
+from services.sync_gateway.application_catalogue import ApplicationCatalogue
+from services.sync_gateway.application_databases import ApplicationDatabases
+from services.sync_gateway.exchange.running_exchange import delta_files, finish
+from services.sync_gateway.tables import Activation, Exchange, Workplace
+from shared.replication import opening
+from shared.runtime.database import Sessions
+from shared.runtime.objects import Objects
+from shared.runtime.problem import Problem
+
+SWEPT_AT_ONCE = 100
+
+
+class Completion(BaseModel):
+    """What the replica holds at the end. `differing`: table → buckets that differ, an empty list = the whole table."""
+
+    position: str
+    applied: int
+    verified: bool | None = None
+    differing: dict[str, list[int]] | None = None
+    problems: int | None = None
+
+
+async def complete_exchange(
+    sessions: Sessions,
+    catalogue: ApplicationCatalogue,
+    databases: ApplicationDatabases,
+    objects: Objects,
+    exchange: Exchange,
+    workplace: Workplace,
+    completion: Completion,
+) -> None:
+    """Everything the position has seen is acknowledged; what differs comes whole with the next exchange.
+
+    Problems `invalid_request` (a position this exchange did not lead to), `exchange_over`, `application_unavailable`.
+    """
+    offered, opened = exchange.offered, exchange.opened
+    pulled = completion.position in offered
+    if not pulled and completion.position != opened["position"]:
+        raise Problem("invalid_request", "position: this exchange did not lead there.")
+    scope_version = workplace.scope_version if pulled else (opened["scope"] or [None, None])[1]
+    if pulled or not opened["reset"]:
+        application = await catalogue.get(workplace.application)
+        await databases.run(
+            application,
+            lambda connection, _: opening.acknowledge(
+                connection, application.code, str(workplace.id), completion.position, scope_version
+            ),
+        )
+    async with sessions.begin() as db:
+        exchange.received = offered.get(completion.position, 0)
+        files = delta_files(exchange)
+        if not await finish(db, exchange, "completed"):
+            raise Problem("exchange_over", "The exchange is over.")
+        activation = await db.get_one(Activation, workplace.id, with_for_update=True)
+        if activation.replica == exchange.replica:
+            activation.position, activation.scope_version = completion.position, scope_version
+            if completion.differing:
+                activation.differing = completion.differing
+            elif pulled:
+                activation.differing = None
+    await drop_files(objects, files)
+
+
+async def abandon_exchange(sessions: Sessions, objects: Objects, exchange: Exchange) -> None:
+    """The exchange is over without an acknowledgement; answered messages stay applied."""
+    async with sessions.begin() as db:
+        files = delta_files(exchange)
+        await finish(db, exchange, "abandoned")
+    await drop_files(objects, files)
+
+
+async def expire_exchanges(sessions: Sessions, objects: Objects) -> int:
+    """End the exchanges whose replica has been silent for too long. The number ended."""
+    overdue = (
+        select(Exchange)
+        .where(col(Exchange.finished_at).is_(None), col(Exchange.expires_at) <= datetime.now(UTC))
+        .limit(SWEPT_AT_ONCE)
+        .with_for_update(skip_locked=True)
+    )
+    async with sessions.begin() as db:
+        expired = (await db.exec(overdue)).all()
+        files = [name for exchange in expired for name in delta_files(exchange)]
+        for exchange in expired:
+            await finish(db, exchange, "expired")
+    await drop_files(objects, files)
+    return len(expired)
+
+
+async def drop_files(objects: Objects, names: list[str]) -> None:
+    """Delta files that nobody may fetch any more are gone from object storage."""
+    for name in names:
+        await objects.delete(name)

@@ -1,0 +1,196 @@
+"""Open an exchange: what the replica says meets what the service knows (protocol.md, Exchange, 1)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import httpx
+from pydantic import BaseModel
+from shared.replication.opening import Opening
+from sqlmodel import col, delete
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from services.sync_gateway.access.callers import Replica, require_living_right
+from services.sync_gateway.application_catalogue import ApplicationCatalogue
+from services.sync_gateway.application_databases import ApplicationDatabases, Connection
+from services.sync_gateway.exchange.compatibility import require_configuration, require_program
+from services.sync_gateway.exchange.running_exchange import require_exchanging, supersede
+from services.sync_gateway.moments import wire_time
+from services.sync_gateway.settings import ExchangeSettings
+from services.sync_gateway.tables import Activation, Exchange, KnownScope, Workplace
+from shared.replication import opening, ranges
+from shared.replication.model import Model
+from shared.replication.scope import Scope
+from shared.runtime.database import Sessions
+from shared.runtime.problem import Problem
+
+
+class Greeting(BaseModel):
+    """What a replica says of itself at the beginning."""
+
+    replica_id: str
+    configuration: str
+    version: str
+    generation: str
+    position: str
+    scope_version: int
+    last_message: int
+    sending: int | None
+    pending: int
+    free: dict[str, int] | None = None
+    verify: bool | None = None
+    program: str
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The answer; `leftovers` are delta files of exchanges that this one ended."""
+
+    status: int
+    document: dict[str, Any]
+    leftovers: list[str]
+
+
+@dataclass(frozen=True)
+class _Known:
+    workplace: Workplace
+    activation: Activation
+    held: Scope | None
+
+    @property
+    def scope(self) -> Scope:
+        return scope_of(self.workplace)
+
+    def is_fresh(self, greeting: Greeting) -> bool:
+        """The replica is as it came out of the present package."""
+        return greeting.last_message == 0 and greeting.position == (self.workplace.package or {}).get("position")
+
+
+def scope_of(workplace: Workplace) -> Scope:
+    """The organisations the workplace has now, from the service's own records."""
+    keys = workplace.organisations
+    return Scope(None if keys is None else tuple(keys), workplace.scope_version)
+
+
+async def open_exchange(
+    sessions: Sessions,
+    provisioning: httpx.AsyncClient,
+    catalogue: ApplicationCatalogue,
+    databases: ApplicationDatabases,
+    settings: ExchangeSettings,
+    replica: Replica,
+    greeting: Greeting,
+) -> Opened:
+    """A new exchange (201), or the answer that there is nothing to do (200): then the position is acknowledged.
+
+    The replica's unfinished exchanges are over. Problems: `not_authenticated`, `workplace_deleted`, `suspended`,
+    `activated_elsewhere`, `program_too_old`, `configuration_changed`, `maintenance`, `application_unavailable`.
+    """
+    async with sessions() as db:
+        known = await _known(db, replica, greeting)
+    workplace = known.workplace
+    if workplace.state != "deleted":
+        await require_living_right(sessions, provisioning, replica, workplace.application, workplace.users)
+    require_exchanging(workplace)
+    if settings.maintenance:
+        raise Problem("maintenance", "The service is being maintained.", headers={"Retry-After": "60"})
+    require_program(greeting.program, settings.minimal_program)
+    if replica.replica != greeting.replica_id or known.activation.replica != replica.replica:
+        raise Problem("activated_elsewhere", "This token was given to another replica of the workplace.")
+    application = await catalogue.get(workplace.application)
+    require_configuration((greeting.configuration, greeting.version), (application.configuration, application.version))
+
+    def look(connection: Connection, model: Model) -> tuple[Opening, Mapping[str, Any]]:
+        identity = str(workplace.id)
+        found = opening.inspect(
+            connection,
+            application.code,
+            model,
+            identity,
+            scope_before=known.held,
+            scope_now=known.scope,
+            position=greeting.position,
+            generation=greeting.generation,
+            last_message=greeting.last_message,
+            sending=greeting.sending,
+            fresh=known.is_fresh(greeting),
+        )
+        leased = ranges.lease(connection, application.code, model, identity, greeting.free or {})
+        return found, leased
+
+    found, leased = await databases.run(application, look, anew=True)
+    resync = _resync(found, known.activation)
+    idle = (
+        found.idle
+        and not (greeting.pending or greeting.sending or greeting.verify or leased or resync)
+        and not known.activation.differing
+        and known.held == known.scope
+    )
+    now = datetime.now(UTC)
+    exchange = Exchange(
+        id=uuid4(),
+        workplace=workplace.id,
+        application=workplace.application,
+        replica=replica.replica,
+        login=replica.login,
+        program=greeting.program,
+        started_at=now,
+        expires_at=now + settings.lifetime,
+        finished_at=now if idle else None,
+        result="idle" if idle else None,
+        opened={
+            "position": greeting.position,
+            "scope": known.held and [known.held.organisations, known.held.version],
+            "pending": greeting.pending,
+            "next_message": found.next_message,
+            "reset": resync is not None,
+            "repair": known.activation.differing,
+        },
+        unsent=greeting.pending,
+    )
+    async with sessions.begin() as db:
+        leftovers = list(await supersede(db, replica))
+        activation = await db.get_one(Activation, workplace.id, with_for_update=True)
+        activation.unsent = greeting.pending
+        if idle:
+            activation.position, activation.scope_version = found.position, known.scope.version
+            await _forget_idle_ones(db, replica)
+        db.add(exchange)
+    if idle:
+        document = {"idle": True, "position": found.position, "next_exchange_in": settings.next_exchange_in}
+        return Opened(200, document, leftovers)
+    document = {
+        "id": str(exchange.id),
+        "expires_at": wire_time(exchange.expires_at),
+        "next_message": found.next_message,
+        "last_result": found.last_result,
+        "schema": None,
+        "resync": resync,
+        "backoff": None,
+    }
+    return Opened(201, document | ({"ranges": leased} if leased else {}), leftovers)
+
+
+async def _known(db: AsyncSession, replica: Replica, greeting: Greeting) -> _Known:
+    workplace = await db.get_one(Workplace, replica.workplace)
+    activation = await db.get_one(Activation, replica.workplace)
+    held = await db.get(KnownScope, (replica.workplace, greeting.scope_version))
+    if held is None:
+        return _Known(workplace, activation, None)
+    keys = held.organisations
+    return _Known(workplace, activation, Scope(None if keys is None else tuple(keys), held.version))
+
+
+def _resync(found: Opening, activation: Activation) -> dict[str, Any] | None:
+    if activation.reissued_at is not None:
+        return {"reason": "reissued", "upload_first": True}
+    if found.resync is not None:
+        return {"reason": found.resync, "upload_first": found.upload_first}
+    return None
+
+
+async def _forget_idle_ones(db: AsyncSession, replica: Replica) -> None:
+    """Of exchanges without anything to do only the last is kept."""
+    await db.exec(delete(Exchange).where(col(Exchange.workplace) == replica.workplace, col(Exchange.result) == "idle"))

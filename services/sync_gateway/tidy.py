@@ -1,0 +1,62 @@
+"""What time brings: silent exchanges end, old tokens and replies go, deleted workplaces hold back no history."""
+
+import logging
+from datetime import UTC, datetime
+
+from sqlmodel import col, delete, select, update
+
+from services.sync_gateway.administration.kept_replies import KEPT_FOR
+from services.sync_gateway.application_catalogue import ApplicationCatalogue
+from services.sync_gateway.application_databases import ApplicationDatabases
+from services.sync_gateway.exchange.complete_exchange import expire_exchanges
+from services.sync_gateway.tables import KeptReply, Token, Workplace
+from shared.replication import opening
+from shared.runtime.database import Sessions
+from shared.runtime.objects import Objects
+from shared.runtime.problem import Problem
+
+RELEASED_AT_ONCE = 50
+
+_log = logging.getLogger(__name__)
+
+
+async def tidy(
+    sessions: Sessions, catalogue: ApplicationCatalogue, databases: ApplicationDatabases, objects: Objects
+) -> None:
+    """One round; any number of gateways may do it at the same time."""
+    now = datetime.now(UTC)
+    async with sessions.begin() as db:
+        await db.exec(delete(Token).where(col(Token.expires_at) <= now))
+        await db.exec(delete(KeptReply).where(col(KeptReply.created_at) < now - KEPT_FOR))
+    while await expire_exchanges(sessions, objects):
+        pass
+    await release_histories(sessions, catalogue, databases)
+
+
+async def release_histories(
+    sessions: Sessions, catalogue: ApplicationCatalogue, databases: ApplicationDatabases
+) -> None:
+    """Application databases forget the positions of deleted workplaces; one whose database is away waits for later."""
+    unreleased = (
+        select(Workplace)
+        .where(col(Workplace.state) == "deleted", col(Workplace.history_released).is_(False))
+        .limit(RELEASED_AT_ONCE)
+    )
+    async with sessions() as db:
+        ended = (await db.exec(unreleased)).all()
+    for workplace in ended:
+        try:
+            application = await catalogue.get(workplace.application)
+            identity = str(workplace.id)
+            await databases.run_on(
+                application.connection,
+                lambda connection, code=workplace.application, identity=identity: opening.forget(
+                    connection, code, identity
+                ),
+            )
+        except Problem as problem:
+            if problem.code != "not_found":  # a detached application took its history with it
+                _log.warning("the history of workplace %s is not released yet: %s", workplace.id, problem.code)
+                continue
+        async with sessions.begin() as db:
+            await db.exec(update(Workplace).where(col(Workplace.id) == workplace.id).values(history_released=True))
