@@ -53,6 +53,10 @@ _REQUESTS = {
         "Тот же запрос ещё выполняется",
         "Дәл осы сұрау әлі орындалуда",
     ),
+    "body_too_large": Error(413, "The body is too large", "Запрос слишком велик", "Сұрау тым үлкен"),
+    "request_in_progress": Error(
+        409, "The same request is under way", "Такой же запрос уже выполняется", "Дәл осындай сұрау орындалып жатыр"
+    ),
     "too_many_attempts": Error(
         429, "Too many attempts, wait a little", "Слишком много попыток, подождите", "Әрекет тым көп, күте тұрыңыз"
     ),
@@ -81,9 +85,7 @@ _REQUESTS = {
 
 _ADMINISTRATION = {
     "login_taken": Error(409, "The login belongs to somebody else", "Логин уже занят", "Логин бос емес"),
-    "unknown_organisation": Error(
-        422, "There is no such organisation", "Нет такой организации", "Мұндай ұйым жоқ"
-    ),
+    "unknown_organisation": Error(422, "There is no such organisation", "Нет такой организации", "Мұндай ұйым жоқ"),
     "unknown_user": Error(
         422, "Not a user of this application", "Это не пользователь приложения", "Бұл қолданба пайдаланушысы емес"
     ),
@@ -93,6 +95,18 @@ _ADMINISTRATION = {
         "No connection of this name is configured",
         "Соединение с таким именем не настроено",
         "Мұндай қосылым бапталмаған",
+    ),
+    "unknown_organisation": Error(
+        422,
+        "The application has no such organisation",
+        "В приложении нет такой организации",
+        "Қолданбада мұндай ұйым жоқ",
+    ),
+    "unknown_user": Error(
+        422,
+        "The application has no such user",
+        "В приложении нет такого пользователя",
+        "Қолданбада мұндай пайдаланушы жоқ",
     ),
     "wrong_state": Error(
         409,
@@ -133,6 +147,12 @@ _WORKPLACES = {
         "The package could not be built",
         "Не удалось подготовить рабочее место",
         "Жұмыс орнын дайындау мүмкін болмады",
+    ),
+    "catalogue_changed": Error(
+        None,
+        "The application's tables were changed and must be attached again",
+        "Таблицы приложения изменены, его нужно подключить заново",
+        "Қолданба кестелері өзгертілген, оны қайта қосу керек",
     ),
     "package_not_ready": Error(409, "The package is not there yet", "Пакет ещё не готов", "Пакет әлі дайын емес"),
     "package_expired": Error(
