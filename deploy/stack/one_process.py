@@ -1,4 +1,4 @@
-"""The four services in one process, with the bus in process: `python -m deploy.stack.one_process`, started by the stack.
+"""The four services in one process, with the bus in process. The stack runs it by its module name.
 
 Only the gateway listens; it and the builder reach their neighbours without a socket.
 """
