@@ -53,10 +53,6 @@ _REQUESTS = {
         "Тот же запрос ещё выполняется",
         "Дәл осы сұрау әлі орындалуда",
     ),
-    "body_too_large": Error(413, "The body is too large", "Запрос слишком велик", "Сұрау тым үлкен"),
-    "request_in_progress": Error(
-        409, "The same request is under way", "Такой же запрос уже выполняется", "Дәл осындай сұрау орындалып жатыр"
-    ),
     "too_many_attempts": Error(
         429, "Too many attempts, wait a little", "Слишком много попыток, подождите", "Әрекет тым көп, күте тұрыңыз"
     ),
@@ -95,18 +91,6 @@ _ADMINISTRATION = {
         "No connection of this name is configured",
         "Соединение с таким именем не настроено",
         "Мұндай қосылым бапталмаған",
-    ),
-    "unknown_organisation": Error(
-        422,
-        "The application has no such organisation",
-        "В приложении нет такой организации",
-        "Қолданбада мұндай ұйым жоқ",
-    ),
-    "unknown_user": Error(
-        422,
-        "The application has no such user",
-        "В приложении нет такого пользователя",
-        "Қолданбада мұндай пайдаланушы жоқ",
     ),
     "wrong_state": Error(
         409,
