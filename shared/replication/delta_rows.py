@@ -135,7 +135,7 @@ class AggregateRows:
         ).encode()
 
     def _part_join(self, model: Model, part: Table, at: int) -> str:
-        """The lines of the asked roots, aggregated in one pass: an index on the parent column is not taken for granted."""
+        """The lines of the asked roots, aggregated in one pass: the parent column may have no index."""
         parent = f"l.{quote(part.parent or '')}"
         order = ", ".join(column_ref("l", column) for column in part.key)
         wanted = f"{parent} = ANY(%(k0)s::text[]::{part.by_name[part.parent or ''].cast}[])"

@@ -3,6 +3,7 @@
 They rely on the settings of `session.configure`. `ref` is SQL for the column itself, e.g. `t."number"`.
 """
 
+import re
 from collections.abc import Iterable
 
 from shared.protocol.values import (
@@ -21,18 +22,26 @@ from shared.protocol.values import (
 from shared.replication.model import Column, Table
 
 _TIMESTAMP = 'YYYY-MM-DD"T"HH24:MI:SS.US'
+# An application's own type may be called `time_unit`: only these are PostgreSQL's.
+_TEMPORAL = re.compile(r"(?:date|(?:time|timestamp)(?:\(\d\))? with(?:out)? time zone)")
+_TIMESTAMPS = re.compile(r"timestamp(?:\(\d\))? with(?:out)? time zone")
 _SPECIAL_FLOATS = "('NaN', 'Infinity', '-Infinity')"
 
 
 def quote(name: str) -> str:
-    """An SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
+    """An SQL identifier for PostgreSQL, without a `%` that psycopg would take for a placeholder."""
+    body = name.replace('"', '""')
+    if "%" in name:
+        return 'U&"' + body.replace("\\", "\\\\").replace("%", "\\0025") + '"'
+    return f'"{body}"'
 
 
 def literal(text: str) -> str:
-    """An SQL string literal."""
+    """An SQL string literal for PostgreSQL, without a `%` likewise."""
     body = text.replace("'", "''")
-    return f" E'{body.replace(chr(92), chr(92) * 2)}'" if "\\" in text else f"'{body}'"
+    if "\\" in text or "%" in text:
+        return " E'" + body.replace("\\", "\\\\").replace("%", "\\x25") + "'"
+    return f"'{body}'"
 
 
 def qualified(table: Table) -> str:
@@ -51,7 +60,7 @@ def wire(column: Column, ref: str) -> str:
     if family == INTEGER:
         return _integer(column.type, ref)
     if family == BOOLEAN:
-        return f"CASE WHEN {ref} THEN 'true' ELSE 'false' END"
+        return f"CASE {ref} WHEN true THEN 'true' WHEN false THEN 'false' END"
     if family in {REAL, DOUBLE}:
         return f"CASE WHEN {ref} IN {_SPECIAL_FLOATS} THEN '\"' || {ref} || '\"' ELSE {ref}::text END"
     if family == ARRAY:
@@ -91,10 +100,12 @@ def text(column: Column, ref: str) -> str:
         return _array(column.type, ref)
     if family == JSON:
         return f"{ref}::jsonb::text"
-    if column.type.startswith("timestamp"):
+    if _TIMESTAMPS.fullmatch(column.type):
         return _timestamp(column.type, ref)
     if column.type.startswith("character("):
         return f"rpad({ref}::text, {column.type[10:-1]})"  # the cast to text drops the padding
+    if column.type == "inet":
+        return f"abbrev({ref})"  # what the database prints; the cast to text adds /32
     return f"{ref}::text"
 
 
@@ -113,7 +124,8 @@ def from_wire(column: Column, document: str) -> str:
 def json_object(columns: Iterable[Column], alias: str) -> str:
     """JSON text of an object with the wire values of `columns`."""
     members = [
-        f"'{_member(column)}' || coalesce({wire(column, column_ref(alias, column))}, 'null')" for column in columns
+        f"{literal(canonical_json(column.name) + ':')} || coalesce({wire(column, column_ref(alias, column))}, 'null')"
+        for column in columns
     ]
     return "'{' || " + " || ',' || ".join(members) + " || '}'"
 
@@ -122,10 +134,6 @@ def canonical_array(columns: Iterable[Column], alias: str) -> str:
     """JSON text of the array that a digest or a bucket is computed over."""
     members = [f"coalesce({canonical(column, column_ref(alias, column))}, 'null')" for column in columns]
     return "'[' || " + " || ',' || ".join(members) + " || ']'"
-
-
-def _member(column: Column) -> str:
-    return f"{canonical_json(column.name)}:".replace("'", "''")
 
 
 def _integer(type_text: str, ref: str) -> str:
@@ -138,7 +146,7 @@ def _json_string(column: Column, ref: str) -> str:
     family = kind(column.type)
     if family == BYTEA:
         return f"'\"' || translate(encode({ref}, 'base64'), E'\\n', '') || '\"'"
-    plain = family == NUMERIC or column.type == "uuid" or column.type.startswith(("date", "time"))
+    plain = family == NUMERIC or column.type == "uuid" or _TEMPORAL.fullmatch(column.type)
     return f"'\"' || {text(column, ref)} || '\"'" if plain else f"to_json({text(column, ref)})::text"
 
 
@@ -154,12 +162,12 @@ def _array(type_text: str, ref: str) -> str:
     family = kind(element)
     if (
         family == BOOLEAN
-        or element in {"smallint", "integer", "text", "uuid"}
-        or element.startswith("character varying")
+        or element in {"smallint", "integer", "text", "uuid", "inet"}
+        or element.startswith(("character varying", "character("))
     ):
         return f"array_to_json({ref})::text"
     special = {BYTEA: "bytea", JSON: "json", INTEGER: "bigint", REAL: "float", DOUBLE: "float"}.get(family)
-    if element.startswith("timestamp"):
+    if _TIMESTAMPS.fullmatch(element):
         special = "timestamptz" if element.endswith("with time zone") else "timestamp"
     if special:
         source = f"{ref}::jsonb[]::text[]" if special == "json" else ref

@@ -1,11 +1,14 @@
 """Reading and writing the change history: what a position has not seen."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from psycopg import Connection
 
 from shared.replication.model import Model
+
+_POSITION = re.compile(r"(\d{1,19}):(\d{1,19}):((?:\d{1,19}(?:,\d{1,19})*)?)")
 
 # Marks that the holder of position %(after)s has not seen (architecture.md, Change history, 1): the index narrows to
 # transactions that might be unseen, the snapshot decides exactly.
@@ -24,12 +27,22 @@ def current_position(conn: Connection[Any]) -> str:
     return str(row[0]) if row else ""
 
 
-def is_position(conn: Connection[Any], position: str) -> bool:
-    """Whether the text is a position of this cluster's past: neither damaged nor from the future."""
+def is_wellformed(position: str | None) -> bool:
+    """Whether the text is spelt as a position (or absent): xmin:xmax:xip, in order."""
+    if position is None:
+        return True
+    match = _POSITION.fullmatch(position)
+    if not match:
+        return False
+    xmin, xmax = int(match[1]), int(match[2])
+    running = [int(xid) for xid in match[3].split(",")] if match[3] else []
+    return 0 < xmin <= xmax < 2**63 and running == sorted(set(running)) and all(xmin <= xid < xmax for xid in running)
+
+
+def is_past(conn: Connection[Any], position: str) -> bool:
+    """Whether a well-formed position lies in this cluster's past. One from the future tells of a restored backup."""
     row = conn.execute(
-        "SELECT CASE WHEN %(position)s ~ '^\\d{1,19}:\\d{1,19}:[\\d,]*$' THEN"
-        " pg_snapshot_xmax(%(position)s::pg_snapshot) <= pg_snapshot_xmax(pg_current_snapshot()) ELSE false END",
-        {"position": position},
+        "SELECT pg_snapshot_xmax(%s::pg_snapshot) <= pg_snapshot_xmax(pg_current_snapshot())", [position]
     ).fetchone()
     return bool(row and row[0])
 

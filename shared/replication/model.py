@@ -17,7 +17,10 @@ from shared.replication.manifest import Aggregate, Closed, Manifest, ManifestInv
 
 @dataclass(frozen=True)
 class Column:
-    """A synchronised column. `default` is an SQL literal the replica can use, `ordinal` counts from 1."""
+    """A synchronised column; `ordinal` counts from 1.
+
+    `default` is a literal the replica can use, `default_expression` the database's own.
+    """
 
     name: str
     type: str
@@ -27,6 +30,7 @@ class Column:
     generated: bool
     key_ordinal: int | None
     default: str | None
+    default_expression: str | None
 
 
 @dataclass(frozen=True)
@@ -196,6 +200,7 @@ def _column(column: CatalogueColumn, ordinal: int, key: tuple[str, ...]) -> Colu
         generated=column.generated,
         key_ordinal=key.index(column.name) + 1 if column.name in key else None,
         default=_literal(column),
+        default_expression=column.default,
     )
 
 
@@ -235,11 +240,11 @@ def _foreign_keys(
     area = manifest.configuration.area_column
     targets = {target.table: target for target in manifest.aggregates}
     for key in table.foreign_keys:
-        pairs = [
-            pair for pair in zip(key.columns, key.target_columns, strict=True) if pair[0] != area and pair[1] != area
-        ]
-        columns, target_columns = tuple(own for own, _ in pairs), tuple(other for _, other in pairs)
         target = targets.get(key.target)
+        # Columns that say whose row it is stand beside the key in many constraints; the key alone identifies it.
+        whose = {(area, area), (aggregate.organisation, target.organisation if target else None)}
+        pairs = [pair for pair in zip(key.columns, key.target_columns, strict=True) if pair not in whose]
+        columns, target_columns = tuple(own for own, _ in pairs), tuple(other for _, other in pairs)
         if target is None or set(target_columns) != set(target.key) or set(columns) & set(described.exclude):
             continue
         is_root = isinstance(described, Part) and key.target == aggregate.table and columns == (described.parent,)

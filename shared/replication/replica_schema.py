@@ -3,8 +3,8 @@
 import json
 from collections.abc import Iterator
 
+from shared.protocol.digest import quote
 from shared.protocol.values import affinity, kind
-from shared.replication.expressions import quote
 from shared.replication.model import Column, Model, Table
 
 # What belongs to one workplace comes first in the file, so that two packages of one base image differ only there.

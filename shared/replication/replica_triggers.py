@@ -8,8 +8,8 @@ which fires only for a row that went in, makes use of it.
 
 from collections.abc import Iterator, Sequence
 
+from shared.protocol.digest import quote
 from shared.protocol.values import canonical_json, kind
-from shared.replication.expressions import quote
 from shared.replication.model import Column, Model, Root, Table
 from shared.replication.replica_schema import saved_lines
 

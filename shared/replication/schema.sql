@@ -55,7 +55,7 @@ CREATE TABLE IF NOT EXISTS yurt.messages (
     workplace text NOT NULL,
     number bigint NOT NULL,
     digest text NOT NULL,
-    answer jsonb,
+    answer json,
     applied_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (workplace, number)
 );
@@ -112,9 +112,17 @@ BEGIN
             ELSE CASE element
                 WHEN 'bigint' THEN CASE WHEN abs((e #>> '{}')::numeric) <= 9007199254740991 THEN e #>> '{}'
                                    ELSE '"' || (e #>> '{}') || '"' END
-                WHEN 'timestamp' THEN '"' || to_char((e #>> '{}')::timestamp, 'YYYY-MM-DD"T"HH24:MI:SS.US') || '"'
-                WHEN 'timestamptz' THEN '"' || to_char((e #>> '{}')::timestamptz AT TIME ZONE 'UTC',
-                                                       'YYYY-MM-DD"T"HH24:MI:SS.US') || 'Z"'
+                -- A number as it is printed, but one zero: the replica's readers cannot tell -0 from 0 in JSON.
+                WHEN 'float' THEN CASE WHEN json_typeof(e) = 'string' THEN e::text WHEN e #>> '{}' = '-0' THEN '0'
+                                  ELSE e #>> '{}' END
+                WHEN 'timestamp' THEN '"' || CASE
+                    WHEN isfinite((e #>> '{}')::timestamp) AND (e #>> '{}')::timestamp >= '0001-01-01'
+                    THEN to_char((e #>> '{}')::timestamp, 'YYYY-MM-DD"T"HH24:MI:SS.US')
+                    ELSE (e #>> '{}')::timestamp::text END || '"'
+                WHEN 'timestamptz' THEN '"' || CASE
+                    WHEN isfinite((e #>> '{}')::timestamptz) AND (e #>> '{}')::timestamptz >= '0001-01-01 00:00+00'
+                    THEN to_char((e #>> '{}')::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US') || 'Z'
+                    ELSE (e #>> '{}')::timestamptz::text END || '"'
                 WHEN 'bytea' THEN '"' || translate(encode((e #>> '{}')::bytea, 'base64'), E'\n', '') || '"'
                 ELSE to_json(e #>> '{}')::text END
             END, ',' ORDER BY place)

@@ -9,6 +9,7 @@ from psycopg import Connection
 _SETTINGS = (
     "SELECT set_config('DateStyle', 'ISO, YMD', false), set_config('IntervalStyle', 'postgres', false),"
     " set_config('TimeZone', 'UTC', false), set_config('lc_monetary', 'C', false),"
+    " set_config('client_encoding', 'UTF8', false), set_config('standard_conforming_strings', 'on', false),"
     " set_config('extra_float_digits', '1', false), set_config('bytea_output', 'hex', false),"
     " set_config('row_security', 'off', false), set_config('application_name', 'yurt', false)"
 )

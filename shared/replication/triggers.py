@@ -32,7 +32,9 @@ SET search_path = pg_catalog, pg_temp SET "DateStyle" = 'ISO, YMD' SET "TimeZone
 AS $capture$
 BEGIN
     INSERT INTO yurt.history (table_name, key, area, organisation_before, organisation_after, origin)
-    SELECT marks.*, nullif(current_setting('yurt.origin', true), '') FROM ({bodies[operation]}) AS marks;
+    -- What the application's own triggers change on top of a pushed row (depth 2) is news to who pushed it.
+    SELECT marks.*, CASE WHEN pg_trigger_depth() = 1 THEN nullif(current_setting('yurt.origin', true), '') END
+    FROM ({bodies[operation]}) AS marks;
     RETURN NULL;
 END $capture$"""
         for schema, name in ((table.schema, table.name), *table.leaves):

@@ -1,0 +1,182 @@
+"""A message as it was pushed: lines of NDJSON, read and checked (protocol.md, Push)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from shared.replication.history import is_wellformed
+from shared.replication.model import Model, Root
+from shared.replication.problem import ProtocolProblem
+from shared.replication.translate import Translation, translation
+from shared.replication.wire_values import KeyInvalid, WireInvalid, check_row, key_text
+
+Row = Mapping[str, Any]
+
+MAX_AGGREGATES = 20_000
+
+
+@dataclass
+class Change:
+    """One aggregate of a message. `key_text` is the key as the history spells it.
+
+    `row`, `edited` (the columns to be set) and `parts` are what is to be written, a merge replaces them;
+    `pushed_row` and `pushed_parts` stay as pushed.
+    `rejection` is set as soon as a rule refuses the change: (code, detail).
+    """
+
+    line: int
+    seq: int
+    table: str
+    key: Row
+    op: str
+    base: str | None
+    row: dict[str, Any] | None
+    before: Row
+    parts: dict[str, list[dict[str, Any]]]
+    parts_before: Mapping[str, Sequence[Row]]
+    edited_at: str | None
+    edited_by: str | None
+    key_text: tuple[str, ...] = ()
+    root: Root | None = None
+    rejection: tuple[str, str] | None = None
+    edited: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.edited = tuple(self.before)
+        self.pushed_row = self.row
+        self.pushed_parts = dict(self.parts)
+
+    @property
+    def known(self) -> Root:
+        """The aggregate's description; only for changes that were not refused as unknown."""
+        assert self.root is not None
+        return self.root
+
+
+_FIELDS: Mapping[str, tuple[type, ...]] = {
+    "seq": (int,),
+    "table": (str,),
+    "key": (dict,),
+    "op": (str,),
+    "base": (str, type(None)),
+    "row": (dict, type(None)),
+    "before": (dict, type(None)),
+    "parts": (dict, type(None)),
+    "parts_before": (dict, type(None)),
+    "edited_at": (str, type(None)),
+    "edited_by": (str, type(None)),
+}
+
+
+def parse(model: Model, body: bytes, version: str) -> list[Change]:
+    """The changes of a message written in configuration `version`, in its order and in today's names.
+
+    Raises `ProtocolProblem` `invalid_body` (with `line`), `duplicate_key` or `message_too_large`: then nothing of the
+    message can be applied. What is wrong with one aggregate alone becomes its `rejection`.
+    """
+    translate = translation(model.manifest, version)
+    changes: list[Change] = []
+    seen: set[tuple[str, tuple[str, ...]]] = set()
+    for number, line in _lines(body):
+        if len(changes) == MAX_AGGREGATES:
+            raise ProtocolProblem("message_too_large", 413, f"A message holds at most {MAX_AGGREGATES} aggregates.")
+        change = _read(model, number, line, translate)
+        if change.key_text:
+            if (change.table, change.key_text) in seen:
+                raise ProtocolProblem(
+                    "duplicate_key", 400, f"Line {number}: the key stands there a second time.", line=number
+                )
+            seen.add((change.table, change.key_text))
+        changes.append(change)
+    return changes
+
+
+def _lines(body: bytes) -> Iterator[tuple[int, bytes]]:
+    for number, line in enumerate(body.split(b"\n"), start=1):
+        if line.strip():
+            yield number, line
+
+
+def _invalid(number: int, detail: str) -> ProtocolProblem:
+    return ProtocolProblem("invalid_body", 400, f"Line {number}: {detail}", line=number)
+
+
+def _read(model: Model, number: int, line: bytes, translate: Translation) -> Change:
+    try:
+        document = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise _invalid(number, f"not a JSON document ({error})") from error
+    if not isinstance(document, dict):
+        raise _invalid(number, "not a JSON object")
+    for name, types in _FIELDS.items():
+        value = document.get(name)
+        if not isinstance(value, types) or isinstance(value, bool):
+            raise _invalid(number, f"`{name}` is missing or of the wrong type")
+    if document["op"] not in {"put", "delete"}:
+        raise _invalid(number, f"unknown op {document['op']!r}")
+    if not document["key"]:
+        raise _invalid(number, "`key` is empty")
+    if document["op"] == "put" and document.get("row") is None:
+        raise _invalid(number, "a put has a `row`")
+    if not is_wellformed(document.get("base")):
+        raise _invalid(number, "`base` is no position")
+    translate(document)
+    change = Change(
+        line=number,
+        seq=document["seq"],
+        table=document["table"],
+        key=document["key"],
+        op=document["op"],
+        base=document.get("base"),
+        row=document.get("row") if document["op"] == "put" else None,
+        before=document.get("before") or {},
+        parts=document.get("parts") or {},
+        parts_before=document.get("parts_before") or {},
+        edited_at=document.get("edited_at"),
+        edited_by=document.get("edited_by"),
+    )
+    _check(model, change, number)
+    return change
+
+
+def _check(model: Model, change: Change, number: int) -> None:
+    """Everything that can be said of a change without the database."""
+    root = model.root.get(change.table)
+    if root is None:
+        change.rejection = ("unknown_table", f"The application synchronises no table {change.table}.")
+        return
+    change.root = root
+    try:
+        change.key_text = key_text(root.table, change.key)
+    except KeyInvalid as error:
+        raise _invalid(number, f"`key`: {error}") from error
+    if root.access == "read_only":
+        change.rejection = ("read_only", f"{change.table} is only read offline.")
+        return
+    try:
+        _check_rows(root, change)
+    except WireInvalid as error:
+        change.rejection = ("invalid_value", str(error))
+
+
+def _check_rows(root: Root, change: Change) -> None:
+    if change.row is not None:
+        change.row = check_row(root.table, change.row)
+        if key_text(root.table, {name: change.row[name] for name in root.table.key_names}) != change.key_text:
+            raise WireInvalid("the key in `row` is not `key`")
+    known = {part.name: part for part in root.parts}
+    for table, lines in change.parts.items():
+        if table not in known or not isinstance(lines, list):
+            raise WireInvalid(f"{table} is no part of {root.name}")
+        change.parts[table] = [check_row(known[table], line) for line in lines]
+        _check_lines(change, table, known[table].key_names, known[table].parent or "")
+
+
+def _check_lines(change: Change, table: str, key: tuple[str, ...], parent: str) -> None:
+    keys = [tuple(str(line[name]) for name in key) for line in change.parts[table]]
+    if len(set(keys)) != len(keys):
+        raise WireInvalid(f"{table}: a line stands there twice")
+    if any(str(line[parent]) != change.key_text[0] for line in change.parts[table]):
+        raise WireInvalid(f"{table}: a line belongs to another {change.table}")

@@ -1,0 +1,114 @@
+"""What became of each aggregate of a message, and the problems that are kept of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+import orjson
+from psycopg import Connection
+from psycopg.types.json import Jsonb
+
+from shared.replication.delta_rows import AggregateRows
+from shared.replication.message import Change
+from shared.replication.model import Model
+from shared.replication.scope import Scope
+
+Status = Literal["applied", "merged", "conflict", "rejected"]
+
+
+@dataclass
+class Outcome:
+    """`write`: the staged aggregate is to be written. `send_again`: the workplace is to get the service's state."""
+
+    status: Status = "applied"
+    code: str | None = None
+    detail: str | None = None
+    columns: tuple[str, ...] = ()
+    in_force: str = "service"
+    write: bool = True
+    send_again: bool = False
+    problem: UUID | None = None
+
+    def reject(self, code: str, detail: str) -> None:
+        """The change is refused: nothing of it is written, it becomes a problem."""
+        self.status, self.code, self.detail = "rejected", code, detail
+        self.in_force, self.write, self.send_again = "service", False, True
+
+
+def record_problems(
+    conn: Connection[Any],
+    application: str,
+    model: Model,
+    workplace: str,
+    scope: Scope,
+    number: int,
+    changes: Sequence[Change],
+    outcomes: Sequence[Outcome],
+    author: str,
+) -> None:
+    """Keep both versions of whatever was rejected or in conflict."""
+    kept = [at for at, outcome in enumerate(outcomes) if outcome.status in {"conflict", "rejected"}]
+    if not kept:
+        return
+    service = _service_versions(conn, model, scope, [changes[at] for at in kept])
+    rows = []
+    for at in kept:
+        change, outcome = changes[at], outcomes[at]
+        outcome.problem = uuid4()
+        stored = service.get((change.table, change.key_text))
+        pushed = {"row": change.pushed_row, "parts": change.pushed_parts} if change.op == "put" else None
+        rows.append(
+            (
+                outcome.problem,
+                application,
+                workplace,
+                number,
+                change.seq,
+                change.table,
+                Jsonb(change.key),
+                list(change.key_text),
+                "rejected" if outcome.status == "rejected" else "conflict",
+                outcome.code or "conflict",
+                outcome.detail or "",
+                _title(change, stored),
+                list(outcome.columns),
+                change.op,
+                Jsonb(stored) if stored else None,
+                Jsonb(pushed) if pushed else None,
+                outcome.in_force,
+                change.edited_at,
+                change.edited_by or author,
+            )
+        )
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO yurt.problems (id, application, workplace, message, seq, table_name, key, key_text, kind,"
+            " code, detail, title, columns, op, service, pushed, in_force, edited_at, edited_by)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            rows,
+        )
+
+
+def _service_versions(
+    conn: Connection[Any], model: Model, scope: Scope, changes: Sequence[Change]
+) -> dict[tuple[str, tuple[str, ...]], dict[str, Any]]:
+    """What the service holds of these aggregates, as far as the workplace may see it."""
+    found: dict[tuple[str, tuple[str, ...]], dict[str, Any]] = {}
+    for root in model.roots:
+        keys = [change.key_text for change in changes if change.root is root]
+        if keys:
+            for row in AggregateRows(conn, model, root, scope, scope).read(keys):
+                if row.put:
+                    line = orjson.loads(row.put)
+                    found[root.name, row.key] = {"row": line["row"], "parts": line["parts"]}
+    return found
+
+
+def _title(change: Change, stored: dict[str, Any] | None) -> str | None:
+    """What a list shows for the aggregate: the manifest's title column, of the pushed row if there is one."""
+    column = change.root.title if change.root else None
+    for row in (change.pushed_row, stored["row"] if stored else None, change.before):
+        if column and row and row.get(column) is not None:
+            return str(row[column])
+    return None

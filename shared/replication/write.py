@@ -1,0 +1,126 @@
+"""Writing the staged aggregates: set-based, and by halves where the database refuses something."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import Connection, errors
+
+from shared.replication import writes
+from shared.replication.message import Change
+from shared.replication.model import Model, Root
+from shared.replication.outcome import Outcome
+
+# Classes of errors that say something about the data pushed; every other one is about the moment, and is raised.
+_CODES = {
+    "23505": "unique_violation",
+    "23P01": "unique_violation",
+    "23503": "foreign_key_violation",
+    "23514": "check_violation",
+    "23502": "not_null_violation",
+}
+_INVALID_VALUE = ("22", "42804")
+_APPLICATION = ("P0", "42501", "44", "21", "27", "09", "2F", "38", "39", "55000", "0A")
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    code: str
+    detail: str
+
+
+def write(conn: Connection[Any], model: Model, changes: Sequence[Change], outcomes: Sequence[Outcome]) -> None:
+    """Write what is to be written. What the database refuses for itself alone becomes a rejection; all else stands.
+
+    Raises psycopg's errors that are about the moment (deadlock, time-out, connection): then nothing stands.
+    """
+    pending = _in_order(model, changes, [at for at, outcome in enumerate(outcomes) if outcome.write])
+    while pending:
+        refused = _write_by_halves(conn, model, changes, pending)
+        # What was refused may only have come before what it needs (a number freed by another document): once more.
+        if not refused or len(refused) == len(pending):
+            break
+        pending = [at for at in pending if at in refused]
+    else:
+        refused = {}
+    for at, refusal in refused.items():
+        outcomes[at].reject(refusal.code, refusal.detail)
+
+
+def stored_otherwise(
+    conn: Connection[Any], model: Model, changes: Sequence[Change], outcomes: Sequence[Outcome]
+) -> Iterator[int]:
+    """Which written aggregates do not stand as they were pushed: the application's triggers or another spelling."""
+    for root in model.roots:
+        written = [at for at, outcome in enumerate(outcomes) if outcome.write and changes[at].root is root]
+        if written:
+            for query in writes.stored_otherwise(model, root):
+                yield from (row[0] for row in conn.execute(query.encode(), {"seqs": written, "area": model.area}))
+
+
+def _in_order(model: Model, changes: Sequence[Change], places: Sequence[int]) -> list[int]:
+    """Who is referred to first; deletes after the puts, the other way round."""
+    rank = {root.name: at for at, root in enumerate(model.roots)}
+
+    def order(place: int) -> tuple[int, int, int]:
+        change = changes[place]
+        return (1, -rank[change.table], place) if change.op == "delete" else (0, rank[change.table], place)
+
+    return sorted(places, key=order)
+
+
+def _write_by_halves(
+    conn: Connection[Any], model: Model, changes: Sequence[Change], places: Sequence[int]
+) -> dict[int, _Refusal]:
+    """Write all, or each half for itself; what is refused alone is returned with the reason."""
+    try:
+        with conn.transaction():
+            _write_all(conn, model, changes, places)
+    except psycopg.Error as error:
+        refusal = _refusal(error)
+        if refusal is None:
+            raise
+        if len(places) == 1:
+            return {places[0]: refusal}
+    else:
+        return {}
+    middle = len(places) // 2
+    return _write_by_halves(conn, model, changes, places[:middle]) | _write_by_halves(
+        conn, model, changes, places[middle:]
+    )
+
+
+def _write_all(conn: Connection[Any], model: Model, changes: Sequence[Change], places: Sequence[int]) -> None:
+    arguments = {"seqs": list(places), "area": model.area}
+    for root in model.roots:
+        puts = [changes[at] for at in places if changes[at].root is root]
+        if puts:
+            _execute(conn, model, root, arguments, edited=sorted({name for change in puts for name in change.edited}))
+    for root in reversed(model.roots):
+        if any(changes[at].root is root for at in places):
+            for statement in writes.statements(model, root, edited=(), deletes=True):
+                conn.execute(statement.encode(), arguments)
+    # What the application checks at commit is checked now, while it can still be told whose fault it is.
+    conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    conn.execute("SET CONSTRAINTS ALL DEFERRED")
+
+
+def _execute(
+    conn: Connection[Any], model: Model, root: Root, arguments: dict[str, Any], *, edited: Sequence[str]
+) -> None:
+    for statement in writes.statements(model, root, edited=edited, deletes=False):
+        conn.execute(statement.encode(), arguments)
+
+
+def _refusal(error: psycopg.Error) -> _Refusal | None:
+    state = error.sqlstate or ""
+    message = error.diag.message_primary or str(error)
+    detail = f"{message} {error.diag.message_detail}" if error.diag.message_detail else message
+    if state in _CODES:
+        return _Refusal(_CODES[state], detail)
+    if state.startswith(_INVALID_VALUE):
+        return _Refusal("invalid_value", detail)
+    if state.startswith(_APPLICATION) or isinstance(error, errors.RaiseException):
+        return _Refusal("application_error", detail)
+    return None
