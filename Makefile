@@ -26,7 +26,7 @@ check: $(BIN)/.dev ## style, types, import rules, generated documents: what CI r
 
 test: $(BIN)/.dev ## all tests, on real PostgreSQL, RabbitMQ and S3; fails when one cannot be had
 	@$(BIN)/python -m deploy.servers.found
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
 format: $(BIN)/.dev ## formats the Python files
 	$(BIN)/ruff format .

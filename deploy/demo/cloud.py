@@ -10,6 +10,7 @@ from psycopg import sql
 
 from deploy.demo.narrator import StoryBroken
 from deploy.demo.plot import Plot
+from deploy.stack.stack import Stack
 
 ROOT = Path(__file__).parent.parent.parent
 NORTHWIND = ROOT.parent / "shared" / "data" / "northwind" / "northwind.sql"
@@ -33,14 +34,15 @@ def sources(plot: Plot) -> list[Path]:
     return [file]
 
 
-def fill(server_url: str, database_url: str, plot: Plot) -> dict[str, int]:
-    """Makes the database anew and loads it; what `plot.measure` counts in it."""
+def fill(stack: Stack, plot: Plot) -> dict[str, int]:
+    """Makes the application's database anew and loads it; what `plot.measure` counts in it."""
     files = sources(plot)
-    name = sql.Identifier(plot.database)
-    with psycopg.connect(server_url, autocommit=True) as server:
+    database = stack.demo_database(plot.application)
+    name = sql.Identifier(database)
+    with psycopg.connect(stack.postgres_url, autocommit=True) as server:
         server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
         server.execute(sql.SQL("CREATE DATABASE {}").format(name))
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    with psycopg.connect(stack.database_url(database), autocommit=True) as connection:
         for file in files:
             connection.execute(file.read_bytes())
         if plot.after_load:

@@ -49,11 +49,6 @@ class Plot:
         """The name of its connection: see `Stack`."""
         return f"demo-{self.code}"
 
-    @property
-    def database(self) -> str:
-        """Its database on the stack's server."""
-        return f"yurt_demo_{self.application}"
-
 
 def read_plot(application: str) -> Plot:
     """The plot of one of the applications in `plots/`."""

@@ -21,12 +21,12 @@ def tell(narrator: Narrator, stack: Stack, plot: Plot) -> None:
     sources(plot)
     with ExitStack() as doors:
         operator = doors.enter_context(Operator(stack.url, stack.operator_token))
-        _fill_the_cloud(narrator, stack, plot)
-        person = doors.enter_context(_attach(narrator, stack, plot, operator))
+        fill_the_cloud(narrator, stack, plot)
+        person = doors.enter_context(attach(narrator, stack, plot, operator))
         workplace = _create(narrator, plot, person)
         computer = _download(narrator, stack, plot, person, workplace)
         picks = computer.pick(plot.picks)
-        cloud = Cloud(stack.database_url(plot.database), picks)
+        cloud = Cloud(stack.database_url(stack.demo_database(plot.application)), picks)
         _work_offline(narrator, plot, computer, picks)
         _work_in_the_cloud(narrator, plot, cloud)
         _synchronise(narrator, plot, computer, cloud, picks)
@@ -36,15 +36,17 @@ def tell(narrator: Narrator, stack: Stack, plot: Plot) -> None:
     _where_to_look(narrator, plot, computer)
 
 
-def _fill_the_cloud(narrator: Narrator, stack: Stack, plot: Plot) -> None:
+def fill_the_cloud(narrator: Narrator, stack: Stack, plot: Plot) -> None:
     narrator.chapter("A business application in the cloud")
     end_earlier_workplaces(stack, plot, PASSWORD)
-    measured = fill(stack.postgres_url, stack.database_url(plot.database), plot)
+    measured = fill(stack, plot)
     count = ", ".join(f"{value:,} {name}" for name, value in measured.items() if value)
-    narrator.say(f"Database {plot.database} is filled: {count}. The application knows nothing of Yurt.")
+    narrator.say(
+        f"Database {stack.demo_database(plot.application)} is filled: {count}. The application knows nothing of Yurt."
+    )
 
 
-def _attach(narrator: Narrator, stack: Stack, plot: Plot, operator: Operator) -> Person:
+def attach(narrator: Narrator, stack: Stack, plot: Plot, operator: Operator) -> Person:
     narrator.chapter("The operator attaches it")
     operator.put(
         f"subscribers/{plot.code}",

@@ -13,6 +13,7 @@ class StackSettings(Settings):
     home: Path = Path(".yurt")
     port: int = Field(default=8080, ge=0, le=65535, description="port of the gateway at 127.0.0.1; 0 takes a free one")
     postgres_url: str | None = Field(default=None, repr=False)
+    database_prefix: str = "yurt"
     s3_url: str | None = Field(default=None, repr=False)
     amqp_url: str | None = Field(default=None, repr=False, description="with a broker the services are four processes")
     operator_token: SecretStr | None = None

@@ -55,6 +55,10 @@ class Stack:
             return self._settings.operator_token.get_secret_value()
         return kept_secret(self.home / "operator-token")
 
+    def demo_database(self, application: str) -> str:
+        """The name of the database the demonstration makes for one of its applications."""
+        return f"{self._settings.database_prefix}_demo_{application}"
+
     def database_url(self, name: str) -> str:
         """The URL of a database on the stack's PostgreSQL server."""
         return urlunsplit(urlsplit(self.postgres_url)._replace(path=f"/{name}"))
@@ -85,6 +89,7 @@ class Stack:
             "YURT_HOME": str(self.home),
             "YURT_HOST": "127.0.0.1",
             "YURT_POSTGRES_URL": database.url,
+            "YURT_DATABASE_PREFIX": self._settings.database_prefix,
             "YURT_S3_URL": store.url,
             "YURT_SERVICE_TOKEN": self._environment.get("YURT_SERVICE_TOKEN")
             or kept_secret(self.home / "service-token"),
@@ -119,8 +124,10 @@ class Stack:
 
     def _demo_connections(self) -> dict[str, str]:
         """The demonstration's databases by name: `demo-accounting-kz` is database `yurt_demo_accounting_kz`."""
-        names = {f"YURT_CONNECTION_DEMO_{name.upper()}": f"yurt_demo_{name}" for name in DEMO_APPLICATIONS}
-        return {setting: self.database_url(database) for setting, database in names.items()}
+        return {
+            f"YURT_CONNECTION_DEMO_{name.upper()}": self.database_url(self.demo_database(name))
+            for name in DEMO_APPLICATIONS
+        }
 
     def _launch(self, wanted: Mapping[str, tuple[str, Mapping[str, str]]]) -> None:
         for name, (module, env) in wanted.items():
