@@ -9,6 +9,7 @@ from workplace.engine.failures import Failure
 from workplace.texts import en, kk, ru
 
 LANGUAGES = {"en": en, "ru": ru, "kk": kk}
+_COMMANDS: Mapping[str, Mapping[str, str]] = {name: module.COMMANDS for name, module in LANGUAGES.items()}
 
 
 class Texts:
@@ -19,7 +20,7 @@ class Texts:
         self._messages: Mapping[str, str] = LANGUAGES[language].MESSAGES
         self.commands: Mapping[str, str] = LANGUAGES[language].COMMANDS
 
-    def __call__(self, key: str, **values: object) -> str:
+    def __call__(self, key: str, /, **values: object) -> str:
         """A sentence with its values put in."""
         return self._messages[key].format(**values)
 
@@ -65,8 +66,8 @@ def _of_the_computer() -> list[str]:
 
 def command_of(word: str) -> str | None:
     """The command that a word names in any language."""
-    for language in LANGUAGES.values():
-        for command, name in language.COMMANDS.items():
+    for commands in _COMMANDS.values():
+        for command, name in commands.items():
             if word.lower() in {command, name}:
                 return command
     return None

@@ -1,0 +1,103 @@
+"""`problems`: conflicts, rejections and what could not be sent, both versions side by side."""
+
+import json
+from typing import Any
+
+from workplace.engine import problems
+from workplace.engine.exchange import fetch_problems
+from workplace.engine.failures import NoConnection, ServiceRefused, WrongValue
+from workplace.engine.problems import Problem
+from workplace.terminal.desk import Desk
+
+
+def run_problems(desk: Desk) -> int:
+    """What is known here and, where the service is reached, what it keeps; or settles one of them here."""
+    arguments, replica, text = desk.arguments, desk.replica, desk.text
+    for told, settle, said in (
+        (arguments.again, problems.send_again, "problems.again"),
+        (arguments.seen, problems.set_aside, "problems.seen"),
+    ):
+        if told is not None:
+            with replica.writing() as connection:
+                done = settle(connection, told)
+            if not done:
+                raise WrongValue("unknown_problem", str(told))
+            desk.screen.say(text(said, id=told))
+            return 0
+    at_service = _at_service(desk)
+    known = problems.open_problems(replica.connection)
+    local_ids = {problem.problem for problem in known if problem.problem}
+    others = [item for item in at_service if item.get("state") == "open" and str(item["id"]) not in local_ids]
+    if arguments.json:
+        shown = [vars(problem) for problem in known] + others
+        desk.screen.say(json.dumps(shown, ensure_ascii=False, indent=2))
+        return 0
+    in_force = {str(item["id"]): str(item.get("in_force", "")) for item in at_service}
+    for problem in known:
+        _show(desk, problem, in_force.get(problem.problem or "", ""))
+    for item in others:
+        _show(desk, _from_service(item), str(item.get("in_force", "")))
+    if not known and not others:
+        desk.screen.say(text("problems.none"))
+    return 0
+
+
+def _at_service(desk: Desk) -> list[dict[str, Any]]:
+    """The service's list; empty, with a word about it, when it is not reached."""
+    service = desk.service()
+    if service.token is None:
+        return []
+    try:
+        return fetch_problems(desk.replica, service)
+    except NoConnection:
+        desk.screen.complain(desk.text("problems.offline"))
+    except ServiceRefused as error:
+        desk.screen.complain(desk.text.failure(error))
+    return []
+
+
+def _from_service(item: dict[str, Any]) -> Problem:
+    return Problem(
+        id=0,
+        problem=str(item["id"]),
+        kind=str(item["kind"]),
+        table=str(item["table"]),
+        key=item["key"],
+        code=str(item.get("code") or item["kind"]),
+        detail=str(item.get("detail") or ""),
+        pushed=item.get("pushed") or {},
+        service=item.get("service"),
+        created_at=str(item.get("created_at", "")),
+    )
+
+
+def _show(desk: Desk, problem: Problem, in_force: str) -> None:
+    screen, text = desk.screen, desk.text
+    key = ", ".join(f"{name}={value}" for name, value in problem.key.items())
+    number = f"#{problem.id} " if problem.id else ""
+    screen.say(f"{number}{problem.table} {key} · {text(f'problems.kind.{problem.kind}')}: {text.code(problem.code)}")
+    if problem.detail:
+        screen.say(f"  {problem.detail}")
+    if in_force in {"service", "workplace"}:
+        who = text("problems.service" if in_force == "service" else "problems.pushed")
+        screen.say("  " + text("problems.in_force", who=who))
+    ours, theirs = _cells(problem.pushed), _cells(problem.service or {})
+    names = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
+    empty = "" if theirs else text("problems.not_known" if problem.service is None else "problems.removed")
+    rows = [[name, ours.get(name, ""), theirs.get(name, empty)] for name in names]
+    if rows:
+        screen.table([text("problems.column"), text("problems.pushed"), text("problems.service")], rows)
+    screen.say()
+
+
+def _cells(line: dict[str, Any]) -> dict[str, str]:
+    """Columns of the root by name, lines by part table and place."""
+    cells = {name: _spelt(value) for name, value in (line.get("row") or {}).items()}
+    for part, rows in (line.get("parts") or {}).items():
+        for place, row in enumerate(rows, 1):
+            cells |= {f"{part}[{place}].{name}": _spelt(value) for name, value in row.items()}
+    return cells
+
+
+def _spelt(value: Any) -> str:
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
