@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
+import uvicorn
 from fastapi import Depends, FastAPI
 
 from services.licensing.consumers import SUBSCRIPTIONS
@@ -12,11 +13,14 @@ from services.licensing.http import router
 from services.licensing.settings import AllSettings
 from services.licensing.settle_lapse import settle_lapses
 from shared.messaging.bus import Bus
+from shared.messaging.consumer import RetryPolicy
+from shared.messaging.rabbit import RabbitBus
 from shared.messaging.relay import Relay
 from shared.runtime import database, problem, telemetry
 from shared.runtime.health import health_routes
 from shared.runtime.http import require_service_token
 from shared.runtime.repeated import repeated
+from shared.runtime.settings import BrokerSettings, SettingsInvalid, load_all
 
 NAME = "licensing"
 
@@ -52,3 +56,22 @@ def create_app(settings: AllSettings, bus: Bus) -> FastAPI:
     problem.install(app)
     tracing.instrument(app)
     return app
+
+
+async def serve() -> None:
+    """Run the service as a process of its own, which needs a broker, until it is told to stop."""
+    settings = AllSettings.from_environment()
+    (broker,) = load_all(BrokerSettings)
+    if broker.amqp_url is None:
+        raise SettingsInvalid(["YURT_AMQP_URL: needed by a service that runs in a process of its own"])
+    policy = RetryPolicy(broker.retry_delays)
+    bus = RabbitBus(broker.amqp_url, broker.amqp_prefix, policy=policy, prefetch=broker.prefetch)
+    try:
+        app = create_app(settings, bus)
+        await uvicorn.Server(uvicorn.Config(app, host=settings.service.host, port=settings.service.port)).serve()
+    finally:
+        await bus.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())

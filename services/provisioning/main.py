@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
+import uvicorn
 from argon2 import PasswordHasher
 from fastapi import Depends, FastAPI
 
@@ -14,11 +15,14 @@ from services.provisioning.look_after import look_after
 from services.provisioning.passwords import Passwords
 from services.provisioning.settings import AllSettings
 from shared.messaging.bus import Bus
+from shared.messaging.consumer import RetryPolicy
+from shared.messaging.rabbit import RabbitBus
 from shared.messaging.relay import Relay
 from shared.runtime import database, problem, telemetry
 from shared.runtime.health import health_routes
 from shared.runtime.http import require_service_token
 from shared.runtime.repeated import repeated
+from shared.runtime.settings import BrokerSettings, SettingsInvalid, load_all
 
 NAME = "provisioning"
 
@@ -56,3 +60,22 @@ def create_app(settings: AllSettings, bus: Bus, hasher: PasswordHasher | None = 
     problem.install(app)
     tracing.instrument(app)
     return app
+
+
+async def serve() -> None:
+    """Run the service as a process of its own, which needs a broker, until it is told to stop."""
+    settings = AllSettings.from_environment()
+    (broker,) = load_all(BrokerSettings)
+    if broker.amqp_url is None:
+        raise SettingsInvalid(["YURT_AMQP_URL: needed by a service that runs in a process of its own"])
+    policy = RetryPolicy(broker.retry_delays)
+    bus = RabbitBus(broker.amqp_url, broker.amqp_prefix, policy=policy, prefetch=broker.prefetch)
+    try:
+        app = create_app(settings, bus)
+        await uvicorn.Server(uvicorn.Config(app, host=settings.service.host, port=settings.service.port)).serve()
+    finally:
+        await bus.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())

@@ -44,7 +44,9 @@ async def test_fifty_requests_for_the_last_seat_give_exactly_one(licensing: OneS
     assert await used(licensing) == 2
 
 
-async def test_the_same_request_fifty_times_at_once_takes_one_seat_and_is_answered_each_time(licensing: OneService) -> None:
+async def test_the_same_request_fifty_times_takes_one_seat_and_is_answered_each_time(
+    licensing: OneService,
+) -> None:
     await subscribe(licensing)
     event = requested()
     await asyncio.gather(*(licensing.take(event) for _ in range(50)))

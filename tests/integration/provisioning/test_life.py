@@ -67,7 +67,9 @@ async def test_every_event_twice_and_under_another_id_changes_nothing_more(provi
 
 async def test_a_refusal_of_licensing_is_shown_with_its_reason(provisioning: OneService) -> None:
     workplace = await create(provisioning)
-    refusal = SeatRefused(workplace=identity(workplace), subscriber="acme", code="seat_limit_reached", text="All taken.")
+    refusal = SeatRefused(
+        workplace=identity(workplace), subscriber="acme", code="seat_limit_reached", text="All taken."
+    )
     await provisioning.take(refusal)
     shown = await look(provisioning, workplace)
     assert (shown["state"], shown["reason"]) == ("refused", {"code": "seat_limit_reached", "text": "All taken."})
@@ -154,7 +156,11 @@ async def test_a_new_package_that_fails_leaves_the_workplace_as_it_was(provision
     failure = BuildFailed(workplace=identity(workplace), package_id=package, code="build_failed", text="No space.")
     await provisioning.take(failure)
     shown = await look(provisioning, workplace)
-    assert (shown["state"], shown["reason"]["code"], shown["package"]) == ("ready", "build_failed", workplace["package"])
+    assert (shown["state"], shown["reason"]["code"], shown["package"]) == (
+        "ready",
+        "build_failed",
+        workplace["package"],
+    )
     assert await ends(provisioning) == []
     assert (await act(provisioning, workplace, "package", expect=202))["reason"] is None
 

@@ -32,7 +32,9 @@ async def test_an_application_is_attached_changed_and_read_with_its_people(provi
     read = await ask(provisioning, "GET", "/applications/books")
     users = [{"login": k, "full_name": v["full_name"], "role": v["role"]} for k, v in sorted(PEOPLE.items())]
     assert read == APPLICATION | {"code": "books", "users": users}
-    changed = await ask(provisioning, "PUT", "/applications/books", APPLICATION | {"version": "1.1.0", "title": "Books"})
+    changed = await ask(
+        provisioning, "PUT", "/applications/books", APPLICATION | {"version": "1.1.0", "title": "Books"}
+    )
     assert (changed["version"], changed["title"], changed["users"]) == ("1.1.0", "Books", users)
 
 
@@ -201,11 +203,13 @@ async def test_many_workplaces_signing_in_at_once_do_not_block_each_other(provis
 async def test_old_failures_are_forgotten(provisioning: OneService) -> None:
     await sign_in(provisioning, "nobody", "wrong")
     await sign_in(provisioning, "anna", "wrong")
-    await provisioning.execute("UPDATE failed_logins SET blocked_until = now() - interval '1 day' WHERE login = 'nobody'")
+    long_ago = "UPDATE failed_logins SET blocked_until = now() - interval '1 day' WHERE login = 'nobody'"
+    await provisioning.execute(long_ago)
     async with provisioning.sessions.begin() as session:
         await forget_failures(session, RULES)
-    await provisioning.execute("DELETE FROM failed_logins WHERE login = 'anna'")
-    assert (await sign_in(provisioning, "nobody", "wrong"))[0] == 401
+    async with provisioning.engine.connect() as connection:
+        kept = (await connection.exec_driver_sql("SELECT login FROM failed_logins")).scalars().all()
+    assert kept == ["anna"]
 
 
 async def test_an_unknown_login_costs_as_much_time_as_a_known_one(provisioning: OneService) -> None:
@@ -229,6 +233,7 @@ async def test_an_unknown_login_costs_as_much_time_as_a_known_one(provisioning: 
 
 async def test_the_tables_keep_no_password(provisioning: OneService) -> None:
     async with provisioning.engine.connect() as connection:
-        rows = (await connection.exec_driver_sql("SELECT login, password_hash FROM users ORDER BY login")).all()
-    assert [login for login, _ in rows] == ["anna", "boris", "robot"]
-    assert all(hashed.startswith("$argon2id$") for _, hashed in rows)
+        result = await connection.exec_driver_sql("SELECT login, password_hash FROM users ORDER BY login")
+        rows = result.mappings().all()
+    assert [row["login"] for row in rows] == ["anna", "boris", "robot"]
+    assert all(row["password_hash"].startswith("$argon2id$") for row in rows)

@@ -37,6 +37,8 @@ def test_the_main_way() -> None:
     assert state == "deleted"
 
 
-@pytest.mark.parametrize(("state", "act"), [("requested", "build"), ("ready", "fail"), ("active", "grant"), ("failed", "build")])
+@pytest.mark.parametrize(
+    ("state", "act"), [("requested", "build"), ("ready", "fail"), ("active", "grant"), ("failed", "build")]
+)
 def test_steps_that_would_skip_something_are_not_there(state: WorkplaceState, act: Act) -> None:
     assert after(state, act) is None
