@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.demo.narrator import StoryBroken
+from deploy.demo.plot import Edit
 from shared.protocol.digest import table_digests
 
 PROGRAM = "yurt-workplace.pyz"
@@ -46,14 +47,12 @@ class Computer:
 
     def run(self, *arguments: str, typed: str = "", expect: int = 0) -> str:
         """What the program prints, run by Python with nothing but its standard library. `typed` goes to its input."""
-        command = [sys.executable, "-I", "-S", PROGRAM, *arguments]
+        command = [sys.executable, "-I", "-S", PROGRAM, "--lang", "en", *arguments]
         env = {
             "PATH": os.environ.get("PATH", ""),
             "HOME": str(self.settings),
             "YURT_CONFIG_HOME": str(self.settings),
-            "LANG": "en_US.UTF-8",
             "LC_ALL": "C.UTF-8",
-            "LANGUAGE": "en",
         }
         done = subprocess.run(
             command, cwd=self.folder, env=env, input=typed, capture_output=True, text=True, timeout=300, check=False
@@ -74,8 +73,14 @@ class Computer:
                 picked[name] = row[0]
             return picked
 
-    def edit(self, script: str, picks: dict[str, Any]) -> None:
-        """Statements of any SQLite program, in one transaction."""
+    def edit(self, edit: Edit, picks: dict[str, Any]) -> None:
+        """A command of the workplace's program, or statements of any SQLite program in one transaction."""
+        if edit.program:
+            self.run(*(str(picks[word[1:]]) if word.startswith(":") else word for word in edit.program))
+        else:
+            self._execute(edit.sql, picks)
+
+    def _execute(self, script: str, picks: dict[str, Any]) -> None:
         with self._opened() as replica, replica:
             for statement in script.split(";"):
                 replica.execute(statement, {name: value for name, value in picks.items() if f":{name}" in statement})

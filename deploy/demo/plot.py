@@ -8,14 +8,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Edit:
-    """A change and the sentence that tells it. `sql` runs at once; `:name` stands for a picked value, on both sides.
+    """A change and the sentence that tells it: `sql`, or the words of a command of the workplace's own `program`.
 
-    `arrived`, asked on the other side after the exchange, gives one true value.
+    `:name` stands for a picked value, on both sides. `arrived`, asked on the other side after the exchange, gives one
+    true value.
     """
 
     say: str
-    sql: str
     arrived: str
+    sql: str = ""
+    program: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
