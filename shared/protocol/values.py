@@ -10,6 +10,7 @@ import json
 import math
 import struct
 from collections.abc import Callable
+from decimal import Decimal, localcontext
 from typing import Any
 
 Json = Any
@@ -34,6 +35,9 @@ _KINDS = {
     "json": JSON,
     "jsonb": JSON,
 }
+
+# PostgreSQL prints floats from this power of ten on with an exponent (and those below 10^-4).
+_FIXED_UP_TO = {REAL: 6, DOUBLE: 15}
 
 # RFC 8785 escapes exactly what this encoder escapes: quote, backslash and the controls below U+0020.
 canonical_json: Callable[[Json], str] = json.JSONEncoder(
@@ -80,6 +84,8 @@ def from_wire(type_text: str, value: Json) -> Replica:
     """The replica's spelling of a wire value. Raises ValueError or TypeError when the value is none of this type."""
     if value is None:
         return None
+    if kind(type_text) == ARRAY and kind(type_text[:-2]) in _FIXED_UP_TO:
+        return _floats_from_wire(value, kind(type_text[:-2]))
     return _FROM_WIRE.get(kind(type_text), str)(value)
 
 
@@ -131,6 +137,34 @@ def _integer_from_wire(value: Json) -> int:
 def _float_from_wire(value: Json) -> float | str:
     number = float(value)
     return number if math.isfinite(number) else _special(number)
+
+
+def _floats_from_wire(value: Json, family: str) -> str:
+    """The JSON text of an array of floats with each number as PostgreSQL prints it, so that one text stands for it."""
+    if isinstance(value, list):
+        return "[" + ",".join(_floats_from_wire(item, family) for item in value) + "]"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return canonical_json(value)
+    sign, digits, exponent = _shortest(float(value) or 0.0, family).normalize().as_tuple()
+    order = len(digits) + int(exponent) - 1
+    if -4 <= order < _FIXED_UP_TO[family]:
+        return f"{Decimal((sign, digits, int(exponent))):f}"
+    fraction = "".join(map(str, digits[1:]))
+    return f"{'-' * sign}{digits[0]}{'.' * bool(fraction)}{fraction}e{order:+03d}"
+
+
+def _shortest(number: float, family: str) -> Decimal:
+    """The shortest decimal nearer to `number` than to any other double. Python also takes one half way between two.
+
+    A real was printed with at most nine digits, and those come back.
+    """
+    decimal = Decimal(repr(number))
+    if family == REAL:
+        return decimal
+    half = Decimal(math.ulp(number)) / 2
+    with localcontext(prec=800):
+        exact = Decimal(number)
+        return decimal if abs(decimal - exact) != half else Decimal(f"{number:.17g}")
 
 
 def _boolean_from_wire(value: Json) -> int:
