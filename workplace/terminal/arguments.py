@@ -11,7 +11,7 @@ from workplace.texts import Texts, command_of
 _PATTERNS = (
     (r"the following arguments are required: (?P<names>.+)", "usage.required"),
     (r"unrecognized arguments: (?P<names>.+)", "usage.unrecognised"),
-    (r"argument (?P<name>[^:]+): invalid choice.*", "usage.choice"),
+    (r"argument .*?: invalid choice: (?P<name>.+?)( \(choose from.*)?", "usage.choice"),
     (r"argument (?P<name>[^:]+): expected .*", "usage.expected"),
     (r"argument (?P<name>[^:]+): invalid int value.*", "usage.number"),
 )

@@ -1,0 +1,1 @@
+"""Files that stand beside the program in a package: starters and the instruction's template."""
