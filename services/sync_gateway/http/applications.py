@@ -35,7 +35,7 @@ async def get_application(app: str, person: SignedIn, parts: Wired) -> dict[str,
     return await describe_application(parts.catalogue, parts.databases, parts.licensing, app)
 
 
-@router.get("/applications/{app}/exchanges")
+@router.get("/applications/{app}/exchanges", response_model=dict[str, Any])
 async def get_exchanges(
     app: str,
     request: Request,

@@ -2,15 +2,14 @@
 
 import json
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Depends, Header, Path, Response
+from fastapi import APIRouter, Depends, Header, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field
 
 from services.sync_gateway.access.rights import require_administrator, require_manager, require_reader, require_role
 from services.sync_gateway.administration.change_workplaces import (
-    Act,
     act_on_workplace,
     change_workplace,
     create_workplace,
@@ -150,12 +149,22 @@ async def post_package(
     return document
 
 
-@router.post("/workplaces/{workplace}/{act}")
-async def post_act(
-    workplace: Manageable, act: Annotated[Literal["suspend", "resume", "reissue"], Path()], parts: Wired
-) -> dict[str, Any]:
-    """Suspend, resume, or reissue: another replica may then claim the workplace."""
-    return await act_on_workplace(parts.sessions, parts.provisioning, workplace.id, cast("Act", act))
+@router.post("/workplaces/{workplace}/suspend")
+async def post_suspend(workplace: Manageable, parts: Wired) -> dict[str, Any]:
+    """Stop its exchanges for a while."""
+    return await act_on_workplace(parts.sessions, parts.provisioning, workplace.id, "suspend")
+
+
+@router.post("/workplaces/{workplace}/resume")
+async def post_resume(workplace: Manageable, parts: Wired) -> dict[str, Any]:
+    """Let it go on."""
+    return await act_on_workplace(parts.sessions, parts.provisioning, workplace.id, "resume")
+
+
+@router.post("/workplaces/{workplace}/reissue")
+async def post_reissue(workplace: Manageable, parts: Wired) -> dict[str, Any]:
+    """Order a new package and let another replica claim the workplace; the old one may upload until it does."""
+    return await act_on_workplace(parts.sessions, parts.provisioning, workplace.id, "reissue")
 
 
 @router.delete("/workplaces/{workplace}")
