@@ -41,11 +41,12 @@ CREATE TABLE IF NOT EXISTS yurt.history (
 );
 CREATE INDEX IF NOT EXISTS history_xid ON yurt.history (xid);
 
--- What a workplace has pushed and acknowledged.
+-- What a workplace has pushed and acknowledged. baseline: the last message before its present replica began to count.
 CREATE TABLE IF NOT EXISTS yurt.workplaces (
     workplace text PRIMARY KEY,
     application text NOT NULL,
     last_message bigint NOT NULL DEFAULT 0,
+    baseline bigint NOT NULL DEFAULT 0,
     acknowledged text,
     acknowledged_at timestamptz
 );

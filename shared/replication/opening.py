@@ -1,0 +1,144 @@
+"""What the application's database says to a replica that opens an exchange (protocol.md, Exchange, 1 and 4)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Connection
+
+from shared.replication.history import FOREIGN, UNSEEN, current_position, is_past, is_wellformed
+from shared.replication.model import Model
+from shared.replication.scope import Scope
+
+
+@dataclass(frozen=True)
+class Opening:
+    """`idle`: nobody else changed anything in scope since the replica's position; `position` is then its new one.
+
+    `next_message` is the number the next message must have, `last_result` the stored answer of the one before.
+    `resync` is the reason why the replica cannot go on from its position, None when it can.
+    """
+
+    idle: bool
+    position: str
+    generation: str
+    next_message: int
+    last_result: dict[str, Any] | None
+    resync: str | None
+    upload_first: bool
+
+
+def inspect(
+    conn: Connection[Any],
+    application: str,
+    model: Model,
+    workplace: str,
+    *,
+    scope_before: Scope | None,
+    scope_now: Scope,
+    position: str,
+    generation: str,
+    last_message: int,
+    sending: int | None,
+    fresh: bool,
+) -> Opening:
+    """Compare what a replica says of itself with what is known of it.
+
+    `scope_before` is None when the service does not know that scope version any more; `fresh` when the replica is as it
+    came out of a package. The position the replica holds is acknowledged, unless it has to resync.
+    """
+    with conn.transaction():
+        last = _last_message(conn, application, workplace)
+        known = conn.execute("SELECT generation FROM yurt.applications WHERE code = %s", [application]).fetchone()
+        present = str(known[0]) if known else ""
+        resync = None
+        if generation != present or not is_wellformed(position) or not is_past(conn, position):
+            resync = "generation"
+        elif scope_before is None:
+            resync = "too_old"
+        elif not fresh and _is_older(conn, workplace, last, last_message, sending):
+            resync = "replica_is_older"
+        if fresh or resync:
+            # From here on this replica counts from `next_message`, whatever it counted before.
+            conn.execute("UPDATE yurt.workplaces SET baseline = last_message WHERE workplace = %s", [workplace])
+        if resync is None:
+            _acknowledge_lazily(conn, workplace, position)
+    last_result = _stored_answer(conn, workplace, last)
+    with conn.transaction():
+        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        now = current_position(conn)
+        idle = resync is None and not _anything_new(conn, model, workplace, scope_now, position)
+    return Opening(idle, now, present, last + 1, last_result, resync, upload_first=True)
+
+
+def acknowledge(conn: Connection[Any], application: str, workplace: str, position: str) -> None:
+    """Everything that `position` has seen may be forgotten for this workplace."""
+    conn.execute(
+        "INSERT INTO yurt.workplaces (workplace, application, acknowledged, acknowledged_at) VALUES (%s, %s, %s, now())"
+        " ON CONFLICT (workplace) DO UPDATE SET acknowledged = excluded.acknowledged,"
+        " acknowledged_at = excluded.acknowledged_at",
+        [workplace, application, position],
+    )
+
+
+def _acknowledge_lazily(conn: Connection[Any], workplace: str, position: str) -> None:
+    """A poll that finds nothing should write nothing: once a minute is soon enough for what may be forgotten."""
+    conn.execute(
+        "UPDATE yurt.workplaces SET acknowledged = %s, acknowledged_at = now() WHERE workplace = %s"
+        " AND (acknowledged_at IS NULL OR acknowledged_at < now() - interval '1 minute')",
+        [position, workplace],
+    )
+
+
+def forget(conn: Connection[Any], application: str, workplace: str) -> None:
+    """The workplace is gone: it holds back no marks, its leases are void. Its problems stay."""
+    with conn.transaction():
+        conn.execute("DELETE FROM yurt.messages WHERE workplace = %s", [workplace])
+        conn.execute("DELETE FROM yurt.workplaces WHERE workplace = %s AND application = %s", [workplace, application])
+        conn.execute(
+            "UPDATE yurt.leases SET void = true WHERE application = %s AND workplace = %s", [application, workplace]
+        )
+
+
+def _last_message(conn: Connection[Any], application: str, workplace: str) -> int:
+    row = conn.execute("SELECT last_message FROM yurt.workplaces WHERE workplace = %s", [workplace]).fetchone()
+    if row is None:
+        conn.execute(
+            "INSERT INTO yurt.workplaces (workplace, application) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+            [workplace, application],
+        )
+    return int(row[0]) if row else 0
+
+
+def _is_older(conn: Connection[Any], workplace: str, last: int, counted: int, sending: int | None) -> bool:
+    """Whether the replica does not know of a message that was applied: a folder restored from a backup."""
+    row = conn.execute("SELECT baseline FROM yurt.workplaces WHERE workplace = %s", [workplace]).fetchone()
+    baseline = int(row[0]) if row else 0
+    return max(counted, baseline) < last and sending != last
+
+
+def _stored_answer(conn: Connection[Any], workplace: str, number: int) -> dict[str, Any] | None:
+    row = conn.execute(
+        "SELECT answer FROM yurt.messages WHERE workplace = %s AND number = %s", [workplace, number]
+    ).fetchone()
+    return row[0] if row else None
+
+
+def _anything_new(conn: Connection[Any], model: Model, workplace: str, scope: Scope, position: str) -> bool:
+    """Whether a mark concerns the workplace. A part row's mark names no organisation and always may."""
+    limited = scope.organisations is not None
+    concerns = (
+        "(organisation_before IS NULL AND organisation_after IS NULL OR recipient IS NOT NULL"
+        " OR organisation_before = ANY(%(organisations)s) OR organisation_after = ANY(%(organisations)s))"
+    )
+    row = conn.execute(
+        f"SELECT EXISTS (SELECT 1 FROM yurt.history WHERE {UNSEEN} AND {FOREIGN}"
+        f" AND table_name = ANY(%(tables)s){f' AND {concerns}' if limited else ''})".encode(),
+        {
+            "after": position,
+            "area": model.area,
+            "workplace": workplace,
+            "tables": [root.name for root in model.roots],
+            "organisations": list(scope.organisations or ()),
+        },
+    ).fetchone()
+    return bool(row and row[0])
