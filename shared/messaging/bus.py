@@ -9,7 +9,7 @@ from uuid import UUID
 
 from shared.contracts.envelope import Envelope
 from shared.contracts.services import SERVICES
-from shared.messaging.consumer import Dead, Done, Retry, RetryPolicy, Subscription, Verdict, deliver
+from shared.messaging.consumer import GRACE_SECONDS, Dead, Done, Retry, RetryPolicy, Subscription, Verdict, deliver
 from shared.messaging.dead_letters import DeadLetter, DeadLetterTable, dead_letter, letter_id
 from shared.runtime.database import Sessions
 
@@ -34,7 +34,10 @@ class Bus(Protocol):
         """Events begin to arrive at the service's handlers. Once per service; its migrations have run."""
 
     async def stop(self, service: str) -> None:
-        """No handler of the service runs afterwards; its events wait. Call it before the engine is disposed of."""
+        """No handler of the service runs afterwards; its events wait. What was cut off comes again.
+
+        Call it before the engine is disposed of.
+        """
 
     async def publish(self, envelope: Envelope, attempt: int = 1) -> None:
         """Returns when the event cannot be lost any more, for any subscriber. `attempt` counts from 1.
@@ -63,9 +66,12 @@ class InProcessBus:
     event must not count as done while a subscriber is not there yet.
     """
 
-    def __init__(self, services: Collection[str] = SERVICES, policy: RetryPolicy | None = None) -> None:
+    def __init__(
+        self, services: Collection[str] = SERVICES, policy: RetryPolicy | None = None, grace: float = GRACE_SECONDS
+    ) -> None:
         self._expected = frozenset(services)
         self._policy = policy or RetryPolicy()
+        self._grace = grace
         self._started: dict[str, _Started] = {}
 
     async def start(self, service: str, sessions: Sessions, subscriptions: Sequence[Subscription[Any]]) -> None:
@@ -76,7 +82,10 @@ class InProcessBus:
     async def stop(self, service: str) -> None:
         started = self._started.pop(service, None)
         if started is not None and started.running:
-            await asyncio.wait(started.running)
+            _, still_running = await asyncio.wait(started.running, timeout=self._grace)
+            for delivery in still_running:
+                delivery.cancel()
+            await asyncio.gather(*still_running, return_exceptions=True)
 
     async def publish(self, envelope: Envelope, attempt: int = 1) -> None:
         missing = self._expected - self._started.keys()
@@ -92,6 +101,8 @@ class InProcessBus:
         failures = [result for result in results if result is not None]
         retries = [failure for failure in failures if isinstance(failure, NotDelivered)]
         for failure in failures:
+            if isinstance(failure, asyncio.CancelledError):
+                raise BusUnavailable("a subscriber stopped in the middle")
             if not isinstance(failure, NotDelivered):
                 raise failure
         if retries:

@@ -61,6 +61,10 @@ class RetryPolicy:
         return self.delays[:2][-1]
 
 
+# So long handlers may go on when their service stops; then they are cancelled, and their events come again.
+GRACE_SECONDS = 5.0
+
+
 @dataclass(frozen=True)
 class Done:
     """The effect is committed, now or already before."""

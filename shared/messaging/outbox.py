@@ -35,7 +35,7 @@ CLAIM = text("""
 EXTEND = text("UPDATE outbox SET due_at = now() + :lease WHERE id = ANY (:ids)")
 FORGET = text("DELETE FROM outbox WHERE id = ANY (:ids)")
 POSTPONE = text("""
-    UPDATE outbox SET due_at = now() + after.delay, attempts = attempts - after.uncounted
+    UPDATE outbox SET due_at = now() + after.delay, attempts = greatest(attempts - after.uncounted, 0)
     FROM unnest(CAST(:ids AS uuid[]), CAST(:delays AS interval[]), CAST(:uncounted AS integer[]))
          AS after (id, delay, uncounted)
     WHERE outbox.id = after.id

@@ -13,7 +13,7 @@ from shared.contracts.envelope import Envelope
 from shared.contracts.services import SERVICES
 from shared.messaging import letters
 from shared.messaging.bus import BusUnavailable
-from shared.messaging.consumer import RetryPolicy, Subscription
+from shared.messaging.consumer import GRACE_SECONDS, RetryPolicy, Subscription
 from shared.messaging.dead_letters import DeadLetter
 from shared.messaging.link import BROKER_ERRORS, Link
 from shared.messaging.rabbit_consumer import RabbitConsumer
@@ -40,6 +40,7 @@ class RabbitBus:
         services: Collection[str] = SERVICES,
         policy: RetryPolicy | None = None,
         prefetch: int = 8,
+        grace: float = GRACE_SECONDS,
     ) -> None:
         self._url = url
         self._names = Names(prefix)
@@ -47,6 +48,7 @@ class RabbitBus:
         self._services = sorted(services)
         self._policy = policy or RetryPolicy()
         self._prefetch = prefetch
+        self._grace = grace
         self._consumers: dict[str, RabbitConsumer] = {}
         self._publishing = Link(url, f"{prefix} publisher", self._set_up)
         self._operating = asyncio.Lock()
@@ -59,7 +61,7 @@ class RabbitBus:
         if service in self._consumers:
             raise ValueError(f"{service} has started already")
         consumer = RabbitConsumer(
-            self._url, self._names, service, sessions, tuple(subscriptions), self._policy, self._prefetch
+            self._url, self._names, service, sessions, tuple(subscriptions), self._policy, self._prefetch, self._grace
         )
         self._consumers[service] = consumer
         await asyncio.gather(self._publishing.open(START_SECONDS), consumer.start(START_SECONDS))

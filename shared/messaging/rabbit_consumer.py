@@ -16,7 +16,6 @@ from shared.messaging.topology import Names, declare_service
 from shared.runtime.database import Sessions
 
 CONFIRM_SECONDS = 10.0
-GRACE_SECONDS = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +32,7 @@ class RabbitConsumer:
         subscriptions: Sequence[Subscription[Any]],
         policy: RetryPolicy,
         prefetch: int,
+        grace: float,
     ) -> None:
         self._names = names
         self._service = service
@@ -40,6 +40,7 @@ class RabbitConsumer:
         self._subscriptions = subscriptions
         self._policy = policy
         self._prefetch = prefetch
+        self._grace = grace
         self._link = Link(url, f"{names.prefix} {service}", self._set_up)
         self._tags: list[tuple[AbstractQueue, str]] = []
         self._running: set[asyncio.Task[Any]] = set()
@@ -57,7 +58,7 @@ class RabbitConsumer:
                 except BROKER_ERRORS as error:
                     _log.info("%s: %s was gone already (%s)", self._service, queue.name, type(error).__name__)
         if self._running:
-            await asyncio.wait(self._running, timeout=GRACE_SECONDS)
+            await asyncio.wait(self._running, timeout=self._grace)
         running = set(self._running)
         for task in running:
             task.cancel()

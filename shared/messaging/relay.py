@@ -19,6 +19,7 @@ from shared.messaging.outbox import CHANNEL, Claimed, Outbox, Postponed
 from shared.runtime import telemetry
 from shared.runtime.database import conninfo
 from shared.runtime.notifications import notifications
+from shared.runtime.repeated import repeated
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ class Pace:
     """
 
     in_flight: int = 100
-    lease: float = 60
+    lease: float = 30
     idle: float = 30
     pause_first: float = 0.2
     pause_longest: float = 5
@@ -56,6 +57,7 @@ class Relay:
         self._outbox = Outbox(engine, timedelta(seconds=self._pace.lease))
         self._wake = asyncio.Event()
         self._flights: dict[asyncio.Task[Postponed | None], Claimed] = {}
+        self._claiming: asyncio.Task[list[Claimed]] | None = None
         self._pause = 0.0
         self._resume_at = 0.0
         self._extended_at = time.monotonic()
@@ -73,19 +75,23 @@ class Relay:
 
     async def run(self) -> None:
         """Runs until cancelled. Survives the loss of bus and database."""
-        beside = [asyncio.create_task(self._listen()), asyncio.create_task(self._keep_inbox_small())]
+        listening = asyncio.create_task(self._listen())
         try:
-            while True:
-                try:
-                    await self._round()
-                except (SQLAlchemyError, OSError) as error:
-                    _log.warning("%s: outbox not reachable (%s); trying again", self._service, type(error).__name__)
+            async with repeated(f"sweeping the inbox of {self._service}", self._pace.sweep, self._sweep_inbox):
+                while True:
+                    try:
+                        await self._round()
+                    except (SQLAlchemyError, OSError) as error:
+                        _log.warning("%s: outbox not reachable (%s); trying again", self._service, type(error).__name__)
+                    except Exception:  # noqa: BLE001 - a relay that ends is worse than one that complains
+                        _log.exception("%s: unexpected error; trying again", self._service)
+                    else:
+                        continue
                     self._back_off()
                     await asyncio.sleep(self._pause)
         finally:
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
             await self._let_go()
 
     async def _round(self) -> None:
@@ -93,19 +99,30 @@ class Relay:
         self._wake.clear()
         paused = max(self._resume_at - time.monotonic(), 0)
         room = 0 if paused else self._pace.in_flight - len(self._flights)
-        claimed = await self._outbox.claim(room) if room else []
-        for row in claimed:
-            self._flights[asyncio.create_task(self._publish(row))] = row
+        claimed = await self._claim(room) if room else 0
         limits = [self._pace.idle]
         if paused:
             limits.append(paused)
         if self._flights:
             limits.append(self._pace.lease / 3)
-        if len(claimed) < room:
+        if claimed < room:
             due = await self._outbox.next_due()
             limits.append(self._pace.idle if due is None else max(due.total_seconds(), 0.01))
-        await self._wait(min(limits), woken=len(claimed) < room)
+        await self._wait(min(limits), woken=claimed < room)
         await self._settle()
+
+    async def _claim(self, count: int) -> int:
+        """A cancellation in the middle leaves the claim in `_claiming`: the database may have made it already."""
+        self._claiming = asyncio.create_task(self._outbox.claim(count))
+        try:
+            claimed = await asyncio.shield(self._claiming)
+        except SQLAlchemyError:
+            self._claiming = None
+            raise
+        self._claiming = None
+        for row in claimed:
+            self._flights[asyncio.create_task(self._publish(row))] = row
+        return len(claimed)
 
     async def _wait(self, seconds: float, *, woken: bool) -> None:
         """Until an event is done, a new one is recorded (if `woken`), or the time is over."""
@@ -159,8 +176,10 @@ class Relay:
         results = await asyncio.gather(*self._flights, return_exceptions=True)
         rows = [row.envelope.id for row in self._flights.values()]
         published = [row for row, result in zip(rows, results, strict=True) if result is None]
-        postponed = [Postponed(row, timedelta(0), counted=False) for row in rows if row not in published]
         try:
+            if self._claiming is not None:
+                rows += [row.envelope.id for row in await self._claiming]
+            postponed = [Postponed(row, timedelta(0), counted=False) for row in rows if row not in published]
             await self._outbox.settle(published, postponed)
         except (SQLAlchemyError, OSError) as error:
             _log.warning(
@@ -176,10 +195,5 @@ class Relay:
             async for _ in woken:
                 self._wake.set()
 
-    async def _keep_inbox_small(self) -> None:
-        while True:
-            try:
-                await inbox.forget_old(self._engine)
-            except (SQLAlchemyError, OSError) as error:
-                _log.warning("%s: inbox not swept (%s)", self._service, type(error).__name__)
-            await asyncio.sleep(self._pace.sweep)
+    async def _sweep_inbox(self) -> None:
+        await inbox.forget_old(self._engine)

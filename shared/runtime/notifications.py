@@ -25,6 +25,6 @@ async def notifications(url: str, channel: str) -> AsyncGenerator[str | None]:
                 yield None
                 async for notification in connection.notifies():
                     yield notification.payload
-        except psycopg.OperationalError as error:
+        except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
             _log.warning("listening on %s was interrupted (%s); trying again", channel, type(error).__name__)
             await asyncio.sleep(RECONNECT_SECONDS)
