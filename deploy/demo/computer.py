@@ -83,14 +83,12 @@ class Computer:
     def _execute(self, script: str, picks: dict[str, Any]) -> None:
         with self._opened() as replica, replica:
             for statement in script.split(";"):
-                replica.execute(statement, {name: value for name, value in picks.items() if f":{name}" in statement})
+                replica.execute(statement, picks)
 
     def asked(self, query: str, picks: dict[str, Any]) -> Any:
         """The only value of a query; None without a row."""
         with self._opened() as replica:
-            row = replica.execute(
-                query, {name: value for name, value in picks.items() if f":{name}" in query}
-            ).fetchone()
+            row = replica.execute(query, picks).fetchone()
             return row[0] if row else None
 
     def changes(self) -> list[tuple[str, str]]:

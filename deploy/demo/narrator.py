@@ -31,19 +31,19 @@ class Narrator:
 
     def say(self, sentence: str) -> None:
         """One sentence, indented under its chapter."""
-        self._console.print(Padding(Text(sentence), (0, 0, 0, 3)))
+        self._console.print(Padding(Text(sentence), (0, 0, 0, 3), expand=False))
 
     def aside(self, text: str) -> None:
         """What a program printed, or a command to type: set apart from the sentences."""
         for line in text.strip("\n").splitlines():
-            self._console.print(Padding(Text(line, style="dim"), (0, 0, 0, 5)))
+            self._console.print(Padding(Text(line, style="dim"), (0, 0, 0, 5), expand=False))
 
     def expect(self, truth: object, promise: str) -> None:
         """Goes on when `truth` holds and says the promise as kept; else `StoryBroken`."""
         if not truth:
             raise StoryBroken(promise)
         self.kept += 1
-        self._console.print(Padding(Text.assemble(("✓ ", "green"), promise), (0, 0, 0, 3)))
+        self._console.print(Padding(Text.assemble(("✓ ", "green"), promise), (0, 0, 0, 3), expand=False))
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], numbers: Sequence[int] = ()) -> None:
         """A table; `numbers` are the places of columns set to the right."""
@@ -52,7 +52,7 @@ class Narrator:
             table.add_column(column, justify="right" if place in numbers else "left", overflow="fold")
         for row in rows:
             table.add_row(*("" if value is None else str(value) for value in row))
-        self._console.print(Padding(table, (0, 0, 0, 5)))
+        self._console.print(Padding(table, (0, 0, 0, 5), expand=False))
 
     @contextmanager
     def bar(self, what: str) -> Iterator["Bar"]:

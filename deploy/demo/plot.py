@@ -32,7 +32,7 @@ class Plot:
     application: str
     subscriber: str
     administrator: str
-    title: dict[str, str]
+    title: str
     load: tuple[str, ...]
     after_load: str
     measure: str

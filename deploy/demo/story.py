@@ -88,6 +88,8 @@ def _create(narrator: Narrator, plot: Plot, person: Person) -> dict[str, Any]:
             workplace = state
             progress = state["progress"] or {"phase": state["state"], "done": 0, "total": None}
             bar.show(str(progress["phase"]), progress["done"] or 0, progress["total"])
+    if workplace["reason"]:
+        narrator.say(workplace["reason"]["text"])
     narrator.expect(workplace["state"] == "ready", f"The workplace is ready; its prefix is {workplace['prefix']}.")
     return workplace
 
