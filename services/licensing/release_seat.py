@@ -14,7 +14,7 @@ from shared.messaging.outbox import record
 async def release_seat(session: AsyncSession, event: WorkplaceEnded) -> None:
     """After this the workplace holds no seat and never gets one, whichever event came first.
 
-    SeatReleased if it held one.
+    SeatReleased is recorded if it held one.
     """
     now = datetime.now(UTC)
     tombstone = {"workplace": event.workplace, "subscriber": event.subscriber, "state": "released", "changed_at": now}

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
+from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -35,14 +36,15 @@ async def attach_application(session: AsyncSession, code: str, attachment: Attac
     """
     if await session.get(Subscriber, attachment.subscriber, with_for_update={"read": True}) is None:
         raise Problem("invalid_request", f"There is no subscriber {attachment.subscriber}.")
-    known = await session.get(Application, code, with_for_update=True)
-    if known is not None and known.subscriber != attachment.subscriber:
+    values = asdict(attachment)
+    unheard = insert(Application).values(code=code, workplaces_numbered=0, **values).on_conflict_do_nothing()
+    added = (await session.exec(unheard.returning(col(Application.code)))).first() is not None
+    application = await session.get_one(Application, code, with_for_update=True)
+    if application.subscriber != attachment.subscriber:
         raise Problem("invalid_request", f"The application {code} belongs to another subscriber.")
-    application = known or Application(code=code, **asdict(attachment))
-    new = known is None or known.removed_at is not None
-    application.sqlmodel_update(asdict(attachment))
+    new = added or application.removed_at is not None
+    application.sqlmodel_update(values)
     application.removed_at = None
-    session.add(application)
     await session.flush()
     return application, new
 

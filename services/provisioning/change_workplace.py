@@ -27,7 +27,10 @@ async def change_workplace(session: AsyncSession, workplace_id: UUID, changes: C
 
     Problems: `not_found`, `unknown_user`, `invalid_request`, `wrong_state`, `workplace_deleted`.
     """
-    application = await find_application(session, (await find(session, workplace_id)).application, lock="keep")
+    known = await find(session, workplace_id)
+    if known.state in OVER:
+        raise wrong_state(known)
+    application = await find_application(session, known.application, lock="keep")
     workplace = await lock(session, workplace_id)
     if workplace.state in OVER:
         raise wrong_state(workplace)

@@ -12,9 +12,9 @@ Seconds = Annotated[float, Field(gt=0)]
 
 
 class LoginSettings(Settings):
-    """How guessing passwords is slowed down, then locked: failures in a row that cost no waiting, that lock.
+    """How guessing passwords is slowed down, then locked.
 
-    Seconds of the lock.
+    `login_free_failures` in a row cost no waiting, `login_lock_failures` lock the login for `login_lock` seconds.
     """
 
     login_free_failures: int = Field(default=3, ge=0, le=100)
@@ -29,7 +29,7 @@ class LoginSettings(Settings):
 class WatchdogSettings(Settings):
     """A preparation without a sign of life for `preparation_patience` seconds has failed.
 
-    Looked for every `watch_interval` seconds.
+    One is looked for every `watch_interval` seconds.
     """
 
     preparation_patience: Seconds = 1800

@@ -11,7 +11,7 @@ from shared.runtime.telemetry import inject
 
 
 async def accept_request(session: AsyncSession, request: PackageRequested) -> None:
-    """Afterwards the job stands, waiting – or cancelled when its workplace has already ended. Repeating changes nothing."""
+    """Afterwards the job waits, or is cancelled when its workplace has ended already. Repeating changes nothing."""
     await lock_workplace(session, str(request.workplace))
     ended = await session.get(EndedWorkplace, request.workplace)
     job = Job(

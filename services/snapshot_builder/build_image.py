@@ -11,9 +11,10 @@ from uuid import UUID
 from psycopg import Connection
 
 from services.snapshot_builder.application_source import ApplicationSource
+from services.snapshot_builder.build_steps import BuildSteps
 from services.snapshot_builder.failures import ApplicationChanged, ApplicationRestored
 from shared.protocol.values import canonical_json
-from shared.replication import capture, image, manifest, model, session
+from shared.replication import capture, image, manifest, model, ranges, session
 from shared.replication.scope import Scope
 
 
@@ -40,36 +41,35 @@ class Identity:
     generation: str
 
 
-def identify(cut: Cut) -> Identity:
+def identify(cut: Cut, steps: BuildSteps) -> Identity:
     """Which base image the cut needs now.
 
-    Raises `ManifestInvalid`, `ApplicationChanged`, and psycopg's errors when the database is away.
+    Raises `ManifestInvalid`, `ApplicationChanged`, `BuildStopped`, and psycopg's errors when the database is away.
     """
-    with _attached(cut) as (_, bound, attached):
+    with _attached(cut, steps) as (_, bound, attached):
         return _identity(cut, bound, attached.generation)
 
 
-def build_base(cut: Cut, path: Path, progress: image.Progress) -> tuple[Identity, image.Image]:
-    """Write the base image to `path`. Raises as `identify`, and what `progress` raises."""
-    with _attached(cut) as (conn, bound, before):
-        built = image.build(conn, bound, cut.scope, path, progress)
+def build_base(cut: Cut, path: Path, steps: BuildSteps) -> tuple[Identity, image.Image]:
+    """Write the base image to `path`, telling `steps`. Raises as `identify`."""
+    with _attached(cut, steps) as (conn, bound, before):
+        built = image.build(conn, bound, cut.scope, path, steps.step)
         after = capture.state(conn, cut.application)
         if after is None or after.generation != before.generation:
             raise ApplicationRestored(cut.application)
         return _identity(cut, bound, after.generation), built
 
 
-def personalise(cut: Cut, path: Path, workplace: UUID, document: Mapping[str, Any]) -> None:
+def personalise(cut: Cut, path: Path, workplace: UUID, document: Mapping[str, Any], steps: BuildSteps) -> None:
     """Make the copy of a base image at `path` the workplace's own. Its older key ranges are void afterwards."""
-    with _attached(cut) as (conn, bound, _):
-        leased: dict[str, Any] = {}
-        image.personalise(path, document, leased)
+    with _attached(cut, steps) as (conn, bound, _):
+        image.personalise(path, document, ranges.renew(conn, cut.application, bound, str(workplace)))
 
 
 @contextmanager
-def _attached(cut: Cut) -> Iterator[tuple[Connection[Any], model.Model, capture.Capture]]:
+def _attached(cut: Cut, steps: BuildSteps) -> Iterator[tuple[Connection[Any], model.Model, capture.Capture]]:
     parsed = manifest.parse(cut.source.manifest)
-    with session.connect(cut.url) as conn:
+    with session.connect(cut.url) as conn, steps.interruptible(conn.cancel_safe):
         bound = model.load(conn, parsed, cut.source.area)
         attached = capture.state(conn, cut.application)
         conn.commit()

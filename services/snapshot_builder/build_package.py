@@ -36,7 +36,7 @@ async def build_package(workshop: Workshop, job: Job, folder: Path, steps: Build
     now = datetime.now(UTC)
     document = workplace_document(job, source, base, workshop.settings.public_url, now)
     steps.step("verifying", 0, total)
-    await anyio.to_thread.run_sync(personalise, cut, replica, job.workplace, document)
+    await anyio.to_thread.run_sync(personalise, cut, replica, job.workplace, document, steps)
     try:
         await anyio.to_thread.run_sync(verify, replica, base.digests)
     except ImageDamaged:

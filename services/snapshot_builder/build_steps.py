@@ -1,6 +1,8 @@
 """How far a build is, between its thread, which tells, and its worker, which reports and may stop it."""
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
 class BuildStopped(Exception):
@@ -15,6 +17,7 @@ class BuildSteps:
         self.done = 0
         self.total = 0
         self.stopped = asyncio.Event()
+        self._interruptions: list[Callable[[], None]] = []
 
     def step(self, phase: str, done: int, total: int) -> None:
         """Note the progress, from any thread. Raises `BuildStopped` if the build is to end."""
@@ -24,4 +27,25 @@ class BuildSteps:
 
     @property
     def now(self) -> tuple[str, int, int]:
+        """Phase, done, total."""
         return self.phase, self.done, self.total
+
+    async def stop(self) -> None:
+        """Afterwards every further step raises, and what may wait for long was interrupted."""
+        self.stopped.set()
+        for interrupt in list(self._interruptions):
+            await asyncio.to_thread(interrupt)
+
+    @contextmanager
+    def interruptible(self, interrupt: Callable[[], None]) -> Iterator[None]:
+        """Inside, in the build's thread, a stop calls `interrupt`; what then fails ends as `BuildStopped`."""
+        self._interruptions.append(interrupt)
+        try:
+            self.step(*self.now)
+            yield
+        except Exception as error:
+            if self.stopped.is_set():
+                raise BuildStopped from error
+            raise
+        finally:
+            self._interruptions.remove(interrupt)

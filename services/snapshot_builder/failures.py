@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 
 import httpx
 import psycopg
-from shared.runtime.objects import ObjectsUnavailable
 
 from services.snapshot_builder.settings import BuilderSettings
 from services.snapshot_builder.tables import Job
 from shared.replication.manifest import ManifestInvalid
+from shared.runtime.objects import ObjectsUnavailable
 from shared.runtime.problem import Problem
 
 TEXT = "The package could not be built: {}. Ask for it again; if it fails again, tell the operator."

@@ -10,7 +10,6 @@ from uuid import uuid4
 
 import anyio.to_thread
 from isal import isal_zlib
-from shared.runtime.objects import ObjectMissing, Objects
 from sqlalchemy import delete, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import col, select
@@ -20,6 +19,7 @@ from services.snapshot_builder.build_steps import BuildSteps, BuildStopped
 from services.snapshot_builder.tables import BaseImage
 from services.snapshot_builder.workshop import Workshop
 from shared.replication.image import ImageDamaged, verify
+from shared.runtime.objects import ObjectMissing, Objects
 
 CHUNK = 1 << 20
 GZIP = 16 + isal_zlib.MAX_WBITS
@@ -30,7 +30,7 @@ async def obtain_base_image(workshop: Workshop, cut: Cut, target: Path, steps: B
 
     Of several that want the same image at once, in any process, one builds it and the others wait.
     """
-    key = (await anyio.to_thread.run_sync(identify, cut)).key
+    key = (await anyio.to_thread.run_sync(identify, cut, steps)).key
     if found := await _fetch(workshop, key, target):
         return found
     async with _only_one(workshop.engine, key, steps):
@@ -40,7 +40,7 @@ async def obtain_base_image(workshop: Workshop, cut: Cut, target: Path, steps: B
 
 
 async def _build(workshop: Workshop, cut: Cut, target: Path, steps: BuildSteps) -> BaseImage:
-    identity, built = await anyio.to_thread.run_sync(build_base, cut, target, steps.step)
+    identity, built = await anyio.to_thread.run_sync(build_base, cut, target, steps)
     rows, digests = dict(built.rows), {table: dict(digest) for table, digest in built.digests.items()}
     total = sum(rows.values())
     steps.step("verifying", 0, total)
@@ -93,7 +93,8 @@ async def forget(workshop: Workshop, row: BaseImage) -> None:
 
 
 async def _download(objects: Objects, row: BaseImage, target: Path) -> None:
-    """Raises `ImageDamaged` when the object is not the one that was stored."""
+    """Raises `ObjectMissing`, and `ImageDamaged` when the object is not the one that was stored."""
+    await objects.stat(row.object)  # rclone's answer to a GET of a missing object is one that minio cannot read
     digest, inflate = hashlib.sha256(), isal_zlib.decompressobj(wbits=GZIP)
     with target.open("wb") as file:
         async for chunk in objects.open(row.object):

@@ -82,8 +82,9 @@ async def _accompany(
             if building.done():
                 return
             if stopping.is_set() or monotonic() - renewed_at > settings.build_lease:
-                steps.stopped.set()
-                continue
+                await steps.stop()
+                await asyncio.wait({building})
+                return
             now = steps.now
             tells = now != told and monotonic() - told_at >= settings.build_progress_interval
             try:
@@ -96,7 +97,7 @@ async def _accompany(
                 continue
             renewed_at = monotonic()
             if not held:
-                steps.stopped.set()
+                await steps.stop()
             if tells:
                 told, told_at = now, monotonic()
 

@@ -51,7 +51,7 @@ async def _take(db: AsyncSession, owner: str, key: str, digest: bytes) -> Reply 
     """The kept reply; None when the key is ours to use now."""
     now = datetime.now(UTC)
     claim = insert(KeptReply).values(owner=owner, key=key, request=digest, created_at=now)
-    if (await db.execute(claim.on_conflict_do_nothing().returning(col(KeptReply.key)))).first() is not None:
+    if (await db.exec(claim.on_conflict_do_nothing().returning(col(KeptReply.key)))).first() is not None:
         return None
     kept = await db.get_one(KeptReply, (owner, key), with_for_update=True)
     if kept.created_at < now - KEPT_FOR:

@@ -13,6 +13,8 @@ from shared.contracts.snapshot_builder import BuildProgressed
 
 CHANNEL = "yurt_workplaces"
 
+_NOTIFY = text("SELECT pg_notify(:channel, :workplace)")
+
 
 async def project_workplace(db: AsyncSession, changed: WorkplaceChanged) -> None:
     """The projection holds the workplace at least as new as `changed`; tokens of users taken off it are gone.
@@ -32,7 +34,7 @@ async def project_workplace(db: AsyncSession, changed: WorkplaceChanged) -> None
         set_={name: statement.excluded[name] for name in row if name != "id"},
         where=Workplace.__table__.c.revision < statement.excluded.revision,  # type: ignore[attr-defined]  # SQLModel hides it
     ).returning(Workplace.__table__.c.id)  # type: ignore[attr-defined]  # as above
-    if (await db.execute(newer)).first() is None:
+    if (await db.exec(newer)).first() is None:
         return
     await end_tokens_of_workplace(db, changed.workplace, except_logins=changed.users)
     await notify(db, changed.workplace)
@@ -59,4 +61,5 @@ async def record_progress(db: AsyncSession, progressed: BuildProgressed) -> None
 
 async def notify(db: AsyncSession, workplace: UUID) -> None:
     """Wake the watchers of the workplace, in every instance, when the transaction commits."""
-    await db.execute(text("SELECT pg_notify(:channel, :workplace)"), {"channel": CHANNEL, "workplace": str(workplace)})
+    connection = await db.connection()
+    await connection.execute(_NOTIFY, {"channel": CHANNEL, "workplace": str(workplace)})

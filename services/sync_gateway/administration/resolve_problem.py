@@ -7,9 +7,11 @@ from services.sync_gateway.access.callers import Person
 from services.sync_gateway.access.rights import ADMINISTRATOR, not_found, not_permitted
 from services.sync_gateway.application_catalogue import ApplicationCatalogue
 from services.sync_gateway.application_databases import Application, ApplicationDatabases
+from services.sync_gateway.moments import id_of
 from services.sync_gateway.tables import Workplace
 from shared.replication import problems
 from shared.runtime.database import Sessions
+from shared.runtime.problem import Problem
 
 Choice = Literal["accepted", "rejected"]
 
@@ -18,6 +20,8 @@ async def list_problems(
     databases: ApplicationDatabases, application: Application, workplace: UUID | None, limit: int, after: str | None
 ) -> dict[str, Any]:
     """A page of the problems of the application, or of one workplace. Problem `application_unavailable`."""
+    if after is not None and id_of(after) is None:
+        raise Problem("invalid_request", "after: no mark of this list.")
     identity = str(workplace) if workplace else None
     return dict(
         await databases.run(

@@ -50,7 +50,7 @@ async def complete_exchange(
         await databases.run(
             application,
             lambda connection, _: opening.acknowledge(
-                connection, application.code, str(workplace.id), completion.position, scope_version
+                connection, application.code, str(workplace.id), completion.position
             ),
         )
     async with sessions.begin() as db:

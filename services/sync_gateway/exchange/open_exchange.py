@@ -20,7 +20,7 @@ from services.sync_gateway.exchange.running_exchange import require_exchanging, 
 from services.sync_gateway.moments import wire_time
 from services.sync_gateway.settings import ExchangeSettings
 from services.sync_gateway.tables import Activation, Exchange, KnownScope, Workplace
-from shared.replication import opening, ranges
+from shared.replication import capture, opening, ranges
 from shared.replication.model import Model
 from shared.replication.scope import Scope
 from shared.runtime.database import Sessions
@@ -102,8 +102,11 @@ async def open_exchange(
     application = await catalogue.get(workplace.application)
     require_configuration((greeting.configuration, greeting.version), (application.configuration, application.version))
 
+    reissued = known.activation.reissued_at is not None
+
     def look(connection: Connection, model: Model) -> tuple[Opening, Mapping[str, Any]]:
         identity = str(workplace.id)
+        _require_attached(connection, application.code, model)
         found = opening.inspect(
             connection,
             application.code,
@@ -117,11 +120,12 @@ async def open_exchange(
             sending=greeting.sending,
             fresh=known.is_fresh(greeting),
         )
-        leased = ranges.lease(connection, application.code, model, identity, greeting.free or {})
-        return found, leased
+        if found.resync or known.activation.reissued_at is not None:
+            return found, ranges.renew(connection, application.code, model, identity)
+        return found, ranges.lease(connection, application.code, model, identity, greeting.free or {})
 
     found, leased = await databases.run(application, look, anew=True)
-    resync = _resync(found, known.activation)
+    resync = _resync(found, reissued=reissued)
     idle = (
         found.idle
         and not (greeting.pending or greeting.sending or greeting.verify or leased or resync)
@@ -183,8 +187,18 @@ async def _known(db: AsyncSession, replica: Replica, greeting: Greeting) -> _Kno
     return _Known(workplace, activation, Scope(None if keys is None else tuple(keys), held.version))
 
 
-def _resync(found: Opening, activation: Activation) -> dict[str, Any] | None:
-    if activation.reissued_at is not None:
+def _require_attached(connection: Connection, code: str, model: Model) -> None:
+    """The tables are as they were when the application was attached. Problem `configuration_changed`."""
+    attached = capture.state(connection, code)
+    if attached is None or attached.fingerprint != model.fingerprint:
+        raise Problem(
+            "configuration_changed",
+            "A synchronised table was altered: the operator has to attach the application again.",
+        )
+
+
+def _resync(found: Opening, *, reissued: bool) -> dict[str, Any] | None:
+    if reissued:
         return {"reason": "reissued", "upload_first": True}
     if found.resync is not None:
         return {"reason": found.resync, "upload_first": found.upload_first}

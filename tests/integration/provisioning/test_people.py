@@ -45,6 +45,44 @@ async def test_a_subscriber_is_registered_renamed_and_read(empty: OneService) ->
     assert await ask(empty, "GET", "/subscribers/acme") == {"code": "acme", "name": "ТОО «Акме»"}
 
 
+async def test_the_same_put_many_times_at_once_makes_one(empty: OneService) -> None:
+    async def puts(path: str, body: dict[str, Any]) -> list[int]:
+        answers = await asyncio.gather(*(empty.client.put(path, json=body) for _ in range(20)))
+        return sorted(answer.status_code for answer in answers)
+
+    once = [200] * 19 + [201]
+    assert await puts("/subscribers/acme", {"name": "Acme"}) == once
+    assert await puts("/applications/books", APPLICATION) == once
+    assert await puts("/applications/books/users/anna", PEOPLE["anna"]) == once
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"code": "other"},
+        {"connection": ""},
+        {"connection": "a\0"},
+        {"manifest": "a\0b"},
+        {"manifest": None},
+        {"title": {"en": "a\0"}},
+        {"title": {"EN": "Books"}},
+        {"organisations_declared": None},
+    ],
+)
+async def test_an_application_that_makes_no_sense_is_refused(empty: OneService, wrong: dict[str, Any]) -> None:
+    await ask(empty, "PUT", "/subscribers/acme", {"name": "Acme"}, expect=201)
+    body = APPLICATION | wrong
+    assert await refused(empty, "PUT", "/applications/books", body) == (422, "invalid_request")
+
+
+@pytest.mark.parametrize("damage", [b"\xff", b'{"name": "\\ud800"}', b"[" * 20_000, b'{"name": 1e999}', b""])
+async def test_a_damaged_body_is_refused_as_a_problem(empty: OneService, damage: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    answer = await empty.client.put("/subscribers/acme", content=damage, headers=headers)
+    assert answer.status_code in {400, 422}
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
 async def test_an_application_stays_with_its_subscriber(provisioning: OneService) -> None:
     await ask(provisioning, "PUT", "/subscribers/rival", {"name": "Rival"}, expect=201)
     moved = APPLICATION | {"subscriber": "rival"}
