@@ -19,7 +19,7 @@ class Narrator:
     """Chapters, sentences, tables and bars; `expect` stops the story when it is not true."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False, soft_wrap=False)
+        self._console = console or _console()
         self._chapters = 0
         self.kept = 0
 
@@ -33,9 +33,11 @@ class Narrator:
         """One sentence, indented under its chapter."""
         self._console.print(Padding(Text(sentence), (0, 0, 0, 3), expand=False))
 
-    def aside(self, text: str) -> None:
-        """What a program printed, or a command to type: set apart from the sentences."""
-        for line in text.strip("\n").splitlines():
+    def aside(self, text: str, lines: int = 40) -> None:
+        """What a program printed, set apart from the sentences; cut after so many `lines`."""
+        printed = text.strip("\n").splitlines()
+        cut = [f"… and {len(printed) - lines} more lines"] if len(printed) > lines else []
+        for line in printed[:lines] + cut:
             self._console.print(Padding(Text(line, style="dim"), (0, 0, 0, 5), expand=False))
 
     def expect(self, truth: object, promise: str) -> None:
@@ -63,6 +65,13 @@ class Narrator:
         columns = (TextColumn("     {task.description}"), BarColumn(), TaskProgressColumn())
         with Progress(*columns, console=self._console) as progress:
             yield _Drawn(progress, progress.add_task(what, total=None))
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 120
+    return console
 
 
 class Bar(Protocol):

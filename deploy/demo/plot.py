@@ -11,13 +11,14 @@ class Edit:
     """A change and the sentence that tells it: `sql`, or the words of a command of the workplace's own `program`.
 
     `:name` stands for a picked value, on both sides. `arrived`, asked on the other side after the exchange, gives one
-    true value.
+    true value; `outcome` is what that value means.
     """
 
     say: str
     arrived: str
     sql: str = ""
     program: tuple[str, ...] = ()
+    outcome: str = "arrived"
 
 
 @dataclass(frozen=True)

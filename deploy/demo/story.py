@@ -136,14 +136,11 @@ def _synchronise(narrator: Narrator, plot: Plot, computer: Computer, cloud: Clou
     narrator.chapter("The line is there again: Synchronise")
     sign_in = ("--login", f"admin@{plot.code}", "--password-stdin")
     narrator.aside(computer.run("sync", *sign_in, typed=f"{PASSWORD}\n", expect=PROBLEMS_CAME_BACK))
-    rows = []
-    for edit in plot.offline:
-        narrator_row = ("→ cloud", edit.say, cloud.asked(edit.arrived))
-        rows.append(narrator_row)
-    rows += [("← cloud", edit.say, computer.asked(edit.arrived, picks)) for edit in plot.cloud]
-    narrator.table(
-        ("way", "change", "as it should be"), [(way, say, "yes" if true else "no") for way, say, true in rows]
-    )
+    there = [("→ cloud", edit, cloud.asked(edit.arrived)) for edit in plot.offline]
+    back = [("← cloud", edit, computer.asked(edit.arrived, picks)) for edit in plot.cloud]
+    rows = there + back
+    told = [(way, edit.say, edit.outcome if true else "MISSING") for way, edit, true in rows]
+    narrator.table(("way", "change", "what became of it"), told)
     narrator.expect(all(true for *_, true in rows), "Each change is where it belongs, on both sides.")
     narrator.expect(not computer.changes(), "Nothing is left to send.")
 
@@ -168,7 +165,7 @@ def _show_the_conflict(
     )
     both = service == told["in_force"] and pushed == told["pushed"]
     narrator.expect(both, "Both versions are kept; a person may still put the other one in force.")
-    narrator.aside(computer.run("problems"))
+    narrator.aside(computer.run("problems"), lines=9)
 
 
 def _refuse_the_second(narrator: Narrator, plot: Plot, person: Person) -> None:
