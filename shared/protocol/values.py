@@ -10,6 +10,7 @@ import json
 import math
 import struct
 from collections.abc import Callable
+from functools import cache
 from decimal import Decimal, localcontext
 from typing import Any
 
@@ -45,6 +46,7 @@ canonical_json: Callable[[Json], str] = json.JSONEncoder(
 ).encode
 
 
+@cache
 def kind(type_text: str) -> str:
     """The family of a type: how its values are spelt. Unknown types are text."""
     if type_text.endswith("[]"):

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 
 from shared.protocol.digest import quote
-from shared.protocol.values import affinity, kind
+from shared.protocol.values import affinity
 from shared.replication.model import Column, Model, Table
 
 # What belongs to one workplace comes first in the file, so that two packages of one base image differ only there.
@@ -65,7 +65,7 @@ def table(described: Table) -> str:
 def indexes(described: Table) -> Iterator[str]:
     """Plain indexes, made after the rows are in."""
     for columns in described.indexes:
-        name = quote(f"yurt_{described.name}_{'_'.join(columns)}")
+        name = quote(f"yurt_{described.name}:{','.join(columns)}")
         yield f"CREATE INDEX {name} ON {quote(described.name)} ({_names(columns)})"
 
 
@@ -103,7 +103,7 @@ def _column(described: Table, column: Column) -> str:
 
 def _type(described: Table, column: Column) -> str:
     # INTEGER as the only key column would be the rowid, which SQLite numbers by itself; INT has the same affinity.
-    if column.name == described.leased and kind(column.type) == "integer":
+    if column.key_ordinal and affinity(column.type) == "INTEGER":
         return "INT"
     return affinity(column.type)
 

@@ -9,7 +9,7 @@ which fires only for a row that went in, makes use of it.
 from collections.abc import Iterator, Sequence
 
 from shared.protocol.digest import quote
-from shared.protocol.values import canonical_json, kind
+from shared.protocol.values import affinity, canonical_json
 from shared.replication.model import Column, Model, Root, Table
 from shared.replication.replica_schema import saved_lines
 
@@ -42,18 +42,22 @@ def _root_triggers(root: Root) -> Iterator[str]:
     if table.leased:
         yield _trigger(table, "after insert lease", f"NEW.{quote(table.leased)} IS NULL", _lease(table))
         leased = f"{_empty(table, 'OLD')} AND {_filled(table, 'NEW')}"
-        yield _trigger(table, "after update lease", leased, [*new.inserted(), *_numbered(root)])
+        arrived = [new.forget_displaced(), *new.inserted(), *_numbered(root)]
+        yield _trigger(table, "after update lease", leased, arrived)
     yield _trigger(
         table, "after update", f"{_filled(table, 'OLD')} AND NOT ({key_changes}) AND ({differs})", old.edited("NEW")
     )
     moved = f"{_filled(table, 'OLD')} AND ({key_changes})"
-    yield _trigger(table, "before update key", moved, [*old.deleting(), new.forget_displaced(), new.keep_displaced()])
+    displacing = [*_key_kept(table), new.forget_displaced(), new.keep_displaced()]
+    yield _trigger(table, "before update key", moved, displacing)
     lines = [
         f"UPDATE {quote(part.name)} SET {quote(part.parent or '')} = NEW.{quote(table.key_names[0])}"
         f" WHERE {quote(part.parent or '')} = OLD.{quote(table.key_names[0])}"
         for part in root.parts
     ]
-    yield _trigger(table, "after update key", moved, [*old.deleted(), *new.inserted(), *lines])
+    # Not before: OR IGNORE may still leave everything as it is. The lines are with the old key until the last step.
+    arrived = [*old.deleting(), *old.deleted(), *new.inserted(), *lines]
+    yield _trigger(table, "after update key", moved, arrived)
     save = [
         statement
         for part in root.parts
@@ -105,16 +109,26 @@ def _part_triggers(root: Root, part: Table) -> Iterator[str]:
         yield _trigger(part, "after insert lease", f"NEW.{quote(part.leased)} IS NULL", _lease(part))
         leased = f"{_empty(part, 'OLD')} AND {_filled(part, 'NEW')}"
         yield _trigger(part, "after update lease", leased, touch(f"NEW.{parent}", lines(f"NEW.{parent}", new_key)))
-    yield _trigger(part, "before update key", f"{_filled(part, 'OLD')} AND ({_key_changes(part)})", keep)
-    updated = [
-        *touch(f"OLD.{parent}", lines(f"OLD.{parent}", new_key, and_also=gone)),
-        *touch(f"NEW.{parent}", lines(f"NEW.{parent}", new_key), f"NEW.{parent} IS NOT OLD.{parent}"),
-        *touch(
-            foreign, lines(foreign, "0", and_also=f"{displaced_line} IS NOT NEW.{parent}"), f"{foreign} IS NOT NULL"
-        ),
-        f"DELETE FROM {displaced}",
-    ]
-    yield _trigger(part, "after update", f"{_filled(part, 'OLD')} AND ({_differs(part)})", updated)
+    moved = f"{_filled(part, 'OLD')} AND ({_key_changes(part)})"
+    edited = f"{_filled(part, 'OLD')} AND NOT ({_key_changes(part)}) AND ({_differs(part)})"
+    yield _trigger(part, "before update key", moved, [*_key_kept(part), *keep])
+    # What an OR IGNORE or an upsert left in yurt_replaced counts only when this statement put it there.
+    for event, when, displacing in (("after update", edited, False), ("after update key", moved, True)):
+        of_old = f"{displaced_line} = OLD.{parent}" if displacing else ""
+        of_new = f"{displaced_line} = NEW.{parent}" if displacing else ""
+        third = f"(SELECT parent FROM {displaced} AND parent IS NOT NEW.{parent} AND parent IS NOT OLD.{parent})"
+        touched = [
+            *touch(f"OLD.{parent}", lines(f"OLD.{parent}", new_key, and_also=gone + of_old)),
+            *touch(
+                f"NEW.{parent}",
+                lines(f"NEW.{parent}", new_key, and_also=of_new),
+                f"NEW.{parent} IS NOT OLD.{parent}",
+            ),
+        ]
+        if displacing:
+            foreign_lines = lines(third, "0", and_also=f"{displaced_line} = {third}")
+            touched += touch(third, foreign_lines, f"{third} IS NOT NULL")
+        yield _trigger(part, event, when, [*touched, f"DELETE FROM {displaced}"])
     yield _trigger(
         part,
         "after delete",
@@ -220,12 +234,13 @@ class _PartOwner(_Aggregate):
 
     def touched(self, part: Table, lines: str, only: str) -> list[str]:
         """Lines of the aggregate changed: all as they were are kept, the first time only."""
-        root = f"SELECT {_POSITION} FROM {quote(self.root.name)} WHERE {quote(self.table.key_names[0])} = {self.parent}"
+        root = f"FROM {quote(self.root.name)} WHERE {quote(self.table.key_names[0])} = {self.parent}"
         path = _text(_path(part.name))
         kept = f"base IS NULL OR json_type(parts_before, {path}) IS NOT NULL"
         before = f"CASE WHEN {kept} THEN parts_before ELSE json_insert(parts_before, {path}, json({lines})) END"
         return [
-            self.ensure(f"({root})", only),
+            # Lines without a root are no aggregate: they come with their root, or went with it.
+            self.ensure(_POSITION, f"{only} AND EXISTS (SELECT 1 {root})"),
             f"UPDATE yurt_changes SET parts_before = {before}, edited_at = {_NOW}, edited_by = {_USER}"
             f" WHERE {self.here()} AND {only}",
         ]
@@ -257,7 +272,8 @@ def _counter_triggers(root: Root) -> Iterator[str]:
         f"UPDATE yurt_counters SET next = max(next, {_counter(number)} + 1)"
         f" WHERE table_name = {_text(root.name)} AND organisation = {organisation}"
     )
-    for event in ("insert", f"update of {quote(root.number or '')}"):
+    columns = ", ".join(quote(name) for name in filter(None, [root.number, root.organisation]))
+    for event in ("insert", f"update of {columns}"):
         name = quote(f"yurt_{root.name}_counter_{event.split()[0]}")
         on = f"AFTER {event} ON {quote(root.name)} WHEN {_is_own(number)}"
         yield f"CREATE TRIGGER {name} {on} BEGIN {raise_counter}; END"
@@ -272,14 +288,30 @@ def _counter(number: str) -> str:
 
 
 def _lease(table: Table) -> list[str]:
-    """A key left empty gets the next leased integer."""
-    leased = quote(table.leased or "")
-    free = f"FROM yurt_ranges WHERE table_name = {_text(table.name)} AND next <= last ORDER BY rowid LIMIT 1"
+    """A key left empty gets the next leased integer that no row has: an OR clause must find no conflict to act on."""
+    leased, name = quote(table.leased or ""), quote(table.name)
+    here = f"table_name = {_text(table.name)}"
+    taken = f"SELECT 1 FROM {name} WHERE {leased} ="
+    # A value may have been used explicitly; then the next free one stands behind some used one.
+    free = (
+        f"SELECT min(value) FROM (SELECT next AS value UNION ALL SELECT {leased} + 1 FROM {name}"
+        f" WHERE {leased} BETWEEN next AND last) WHERE NOT EXISTS ({taken} value)"
+    )
+    first = f"FROM yurt_ranges WHERE {here} AND next <= last ORDER BY rowid LIMIT 1"
     return [
-        f"SELECT RAISE(ABORT, 'yurt: no free keys') WHERE NOT EXISTS (SELECT 1 {free})",
-        f"UPDATE {quote(table.name)} SET {leased} = (SELECT next {free}) WHERE rowid = NEW.rowid",
-        f"UPDATE yurt_ranges SET next = next + 1 WHERE rowid = (SELECT rowid {free})",
+        f"UPDATE yurt_ranges SET next = ({free}) WHERE {here} AND next <= last AND EXISTS ({taken} next)",
+        f"SELECT RAISE(ABORT, 'yurt: no free keys') WHERE NOT EXISTS (SELECT 1 {first})",
+        f"UPDATE {name} SET {leased} = (SELECT next {first}) WHERE rowid = NEW.rowid",
+        f"UPDATE yurt_ranges SET next = next + 1 WHERE rowid = (SELECT rowid {first})",
     ]
+
+
+def _key_kept(table: Table) -> list[str]:
+    """A key once given cannot be emptied; the column allows NULL only for a lease to fill it."""
+    if not table.leased:
+        return []
+    message = _text(f"NOT NULL constraint failed: {table.name}.{table.leased}")
+    return [f"SELECT RAISE(ABORT, {message}) WHERE NEW.{quote(table.leased)} IS NULL"]
 
 
 def _trigger(table: Table, event: str, when: str, statements: Sequence[str]) -> str:
@@ -315,7 +347,7 @@ def _differs(table: Table) -> str:
 
 
 def _key(columns: Sequence[Column], alias: str) -> str:
-    return "json_object(" + ", ".join(f"{_text(c.name)}, {alias}.{quote(c.name)}" for c in columns) + ")"
+    return "json_object(" + ", ".join(f"{_text(c.name)}, {_value(c, alias)}" for c in columns) + ")"
 
 
 def _row(columns: Sequence[Column], alias: str) -> str:
@@ -337,17 +369,11 @@ def _insert(document: str, members: Sequence[tuple[str, str]]) -> str:
 def _value(column: Column, alias: str) -> str:
     """A column's value as a JSON member: BLOBs as hex, doubles with all their digits."""
     ref = f"{alias}.{quote(column.name)}" if alias else quote(column.name)
-    match kind(column.type):
-        case "bytea":
-            return f"CASE typeof({ref}) WHEN 'blob' THEN hex({ref}) ELSE {ref} END"
-        case "real" | "double":
-            finite = f"typeof({ref}) = 'real' AND abs({ref}) < 9e999"
-            digits = f"json(printf('%!.17g', {ref}))"
-            return (
-                f"CASE WHEN {finite} THEN {digits} WHEN typeof({ref}) = 'real' THEN CAST({ref} AS TEXT) ELSE {ref} END"
-            )
-        case _:
-            return ref
+    blob = f"CASE typeof({ref}) WHEN 'blob' THEN hex({ref})"  # any program may write one into any column
+    if affinity(column.type) in {"REAL", "INTEGER"}:
+        digits = f"CASE WHEN abs({ref}) < 9e999 THEN json(printf('%!.17g', {ref})) ELSE CAST({ref} AS TEXT) END"
+        return f"{blob} WHEN 'real' THEN {digits} ELSE {ref} END"
+    return f"{blob} ELSE {ref} END"
 
 
 def _path(name: str) -> str:

@@ -8,6 +8,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from shared.protocol.values import ARRAY, BOOLEAN, BYTEA, DOUBLE, INTEGER, JSON, NUMERIC, REAL, kind
@@ -88,6 +89,7 @@ def _as_history(column: Column, value: Any) -> str:
     return str(value)
 
 
+@cache
 def _checker(type_text: str) -> Callable[[Any], Any]:
     family = kind(type_text)
     if family == ARRAY:
