@@ -86,6 +86,16 @@ def s3_url() -> str:
 
 
 @pytest.fixture
+def passable_folder() -> Iterator[Path]:
+    """A folder of this test that other users may pass through, as PostgreSQL must when we are root.
+
+    Not below pytest's own: every new run of pytest closes that one to others again.
+    """
+    with tempfile.TemporaryDirectory(prefix="yurt-test-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
 def fresh_database(postgres_url: str) -> Iterator[str]:
     """URL of an empty database of this test alone; dropped afterwards, with whoever is still connected."""
     name = f"yurt_test_{uuid4().hex}"

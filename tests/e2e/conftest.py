@@ -23,9 +23,9 @@ RETRY_DELAYS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 @pytest.fixture
-def embedded_stack(tmp_path: Path) -> Iterator[Stack]:
+def embedded_stack(passable_folder: Path) -> Iterator[Stack]:
     """Everything from wheels, one process for the services, as `make demo` starts it."""
-    settings = StackSettings(home=tmp_path / "yurt", port=0, postgres_url=None, s3_url=None, amqp_url=None)
+    settings = StackSettings(home=passable_folder, port=0, postgres_url=None, s3_url=None, amqp_url=None)
     with Stack(settings, environment=_quiet()) as stack:
         yield stack
 

@@ -17,8 +17,8 @@ from deploy.servers.server import ServerMissing
 
 
 @pytest.fixture
-def postgres(tmp_path: Path) -> Iterator[WheelPostgres]:
-    server = WheelPostgres(tmp_path / "postgres", forgetful=True)
+def postgres(passable_folder: Path) -> Iterator[WheelPostgres]:
+    server = WheelPostgres(passable_folder / "postgres", forgetful=True)
     yield server
     server.stop()
 
@@ -36,35 +36,37 @@ def test_postgresql_of_the_wheel_asks_for_its_password(postgres: WheelPostgres) 
         psycopg.connect(anybody)
 
 
-def test_a_server_left_running_by_a_killed_stack_is_taken_over(postgres: WheelPostgres, tmp_path: Path) -> None:
+def test_a_server_left_running_by_a_killed_stack_is_taken_over(postgres: WheelPostgres, passable_folder: Path) -> None:
     first = postgres.start()
     with psycopg.connect(first.url, autocommit=True) as connection:
         connection.execute("CREATE TABLE kept ()")
-    heir = WheelPostgres(tmp_path / "postgres", forgetful=True)
+    heir = WheelPostgres(passable_folder / "postgres", forgetful=True)
     second = heir.start()
     assert second.url == first.url
     with psycopg.connect(second.url) as connection:
         connection.execute("SELECT FROM kept")
-    process = psutil.Process(pid_of(tmp_path / "postgres" / "data"))
+    process = psutil.Process(pid_of(passable_folder / "postgres" / "data"))
     heir.stop()
     assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE  # its parent is this very process
 
 
 @pytest.mark.parametrize("note", ["{us}\n/elsewhere\n1\n5432\n", "4194303\n", ""], ids=["reused", "gone", "cut off"])
-def test_a_stale_postmaster_pid_does_not_hinder_the_start(postgres: WheelPostgres, tmp_path: Path, note: str) -> None:
+def test_a_stale_postmaster_pid_does_not_hinder_the_start(
+    postgres: WheelPostgres, passable_folder: Path, note: str
+) -> None:
     postgres.start()
     postgres.stop()
-    stale = tmp_path / "postgres" / "data" / "postmaster.pid"
+    stale = passable_folder / "postgres" / "data" / "postmaster.pid"
     stale.write_text(note.format(us=os.getpid()))
     with psycopg.connect(postgres.start().url) as connection:
         connection.execute("SELECT 1")
 
 
-def test_a_killed_server_has_lost_nothing_at_the_next_start(tmp_path: Path) -> None:
-    server = WheelPostgres(tmp_path / "postgres")
+def test_a_killed_server_has_lost_nothing_at_the_next_start(passable_folder: Path) -> None:
+    server = WheelPostgres(passable_folder / "postgres")
     with psycopg.connect(server.start().url, autocommit=True) as connection:
         connection.execute("CREATE TABLE kept ()")
-    psutil.Process(pid_of(tmp_path / "postgres" / "data")).send_signal(signal.SIGKILL)
+    psutil.Process(pid_of(passable_folder / "postgres" / "data")).send_signal(signal.SIGKILL)
     server.stop()
     try:
         with psycopg.connect(server.start().url) as connection:
