@@ -116,7 +116,7 @@ class Relay:
         self._claiming = asyncio.create_task(self._outbox.claim(count))
         try:
             claimed = await asyncio.shield(self._claiming)
-        except SQLAlchemyError:
+        except Exception:
             self._claiming = None
             raise
         self._claiming = None
