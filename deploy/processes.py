@@ -69,7 +69,8 @@ class OwnProcess:
         """Returns once the ready line was seen; else `ProcessFailed`, and the process is ended."""
         if not self._decided.wait(timeout) or not self._serves:
             self.stop()
-            raise ProcessFailed(f"{Path(self.command[0]).name} did not start:\n  " + "\n  ".join(self._last_words))
+            words = "\n  ".join(self._last_words) or "(it said nothing)"
+            raise ProcessFailed(f"{Path(self.command[0]).name} {' '.join(self.command[1:3])} did not start:\n  {words}")
 
     def wait(self) -> int:
         """Blocks until the process ends by itself; its exit code."""
