@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal
 from uuid import UUID
 
 from shared.protocol import values
@@ -14,6 +14,8 @@ from workplace.engine.failures import WrongValue
 from workplace.engine.layout import Column
 
 _RANGES = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
+# As many digits as PostgreSQL's numeric can have.
+_EXACT = Context(prec=147_455)
 _YES = {"true", "t", "yes", "y", "1", "on", "да", "истина", "иә", "ия"}
 _NO = {"false", "f", "no", "n", "0", "off", "нет", "ложь", "жоқ"}
 
@@ -28,7 +30,7 @@ def parse(column: Column, text: str) -> Replica:
     reader = _READERS.get(name) or _FAMILIES.get(family, _text)
     try:
         return reader(column, text)
-    except (ValueError, InvalidOperation, ArithmeticError) as error:
+    except (ValueError, TypeError, ArithmeticError) as error:
         raise WrongValue("wrong_value", text, column=column.name, type=column.type) from error
 
 
@@ -48,14 +50,16 @@ def _numeric(column: Column, text: str) -> str:
     spelt = text.replace(" ", "").replace("\u00a0", "").replace("_", "")
     if "." not in spelt and spelt.count(",") == 1:
         spelt = spelt.replace(",", ".")
-    number = Decimal(spelt)
+    number = _EXACT.create_decimal(spelt)
     if not number.is_finite():
         raise ValueError(text)
+    number = number if number else abs(number)  # PostgreSQL has no −0
     limits = re.search(r"\((\d+),(-?\d+)\)", column.type)
     if limits is None:
         return f"{number:f}"
     precision, scale = int(limits[1]), int(limits[2])
-    if number != round(number, scale) or abs(number) >= Decimal(10) ** (precision - scale):
+    beyond = _EXACT.compare(abs(number), Decimal(1).scaleb(precision - scale)) >= 0
+    if beyond or number != number.quantize(Decimal(1).scaleb(-scale), context=_EXACT):
         raise WrongValue("too_many_digits", text, column=column.name, type=column.type)
     return f"{number:.{max(scale, 0)}f}"
 
