@@ -2,6 +2,7 @@
 
 import logging
 from datetime import UTC, datetime
+from functools import partial
 
 from sqlmodel import col, delete, select, update
 
@@ -47,13 +48,8 @@ async def release_histories(
     for workplace in ended:
         try:
             application = await catalogue.get(workplace.application)
-            identity = str(workplace.id)
-            await databases.run_on(
-                application.connection,
-                lambda connection, code=workplace.application, identity=identity: opening.forget(
-                    connection, code, identity
-                ),
-            )
+            forget = partial(opening.forget, application=application.code, workplace=str(workplace.id))
+            await databases.run_on(application.connection, forget)
         except Problem as problem:
             if problem.code != "not_found":  # a detached application took its history with it
                 _log.warning("the history of workplace %s is not released yet: %s", workplace.id, problem.code)

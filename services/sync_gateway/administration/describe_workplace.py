@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -29,7 +30,7 @@ async def describe_workplaces(db: AsyncSession, workplaces: Sequence[Workplace])
     }
     last = (
         select(Exchange)
-        .distinct(col(Exchange.workplace))
+        .ext(distinct_on(col(Exchange.workplace)))
         .where(col(Exchange.workplace).in_(ids))
         .order_by(col(Exchange.workplace), col(Exchange.started_at).desc(), col(Exchange.id))
     )

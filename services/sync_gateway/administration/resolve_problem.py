@@ -1,15 +1,17 @@
 """The problem list of an application, kept in its own database, and the decisions on it."""
 
+from functools import partial
 from typing import Any, Literal
 from uuid import UUID
 
 from services.sync_gateway.access.callers import Person
 from services.sync_gateway.access.rights import ADMINISTRATOR, not_found, not_permitted
 from services.sync_gateway.application_catalogue import ApplicationCatalogue
-from services.sync_gateway.application_databases import Application, ApplicationDatabases
+from services.sync_gateway.application_databases import Application, ApplicationDatabases, Connection
 from services.sync_gateway.moments import id_of
 from services.sync_gateway.tables import Workplace
 from shared.replication import problems
+from shared.replication.model import Model
 from shared.runtime.database import Sessions
 from shared.runtime.problem import Problem
 
@@ -22,15 +24,14 @@ async def list_problems(
     """A page of the problems of the application, or of one workplace. Problem `application_unavailable`."""
     if after is not None and id_of(after) is None:
         raise Problem("invalid_request", "after: no mark of this list.")
-    identity = str(workplace) if workplace else None
-    return dict(
-        await databases.run(
-            application,
-            lambda connection, _: problems.list_(
-                connection, application.code, workplace=identity, limit=limit, after=after
-            ),
-        )
+    listed = partial(
+        problems.list_,
+        application=application.code,
+        workplace=str(workplace) if workplace else None,
+        limit=limit,
+        after=after,
     )
+    return await databases.run_on(application.connection, listed)
 
 
 async def resolve_problem(
@@ -46,24 +47,21 @@ async def resolve_problem(
 
     Problems `not_found`, `not_permitted`, `already_resolved`, `application_unavailable`.
     """
+
+    def resolve(connection: Connection, model: Model) -> dict[str, Any]:
+        return problems.resolve(connection, application.code, model, str(problem), choice, comment, person.login)
+
     for code in sorted(person.roles) if problem else ():
         application = await catalogue.get(code)
-        found = await databases.run(
-            application, lambda connection, _, code=code: problems.get(connection, code, str(problem))
+        found = await databases.run_on(
+            application.connection, partial(problems.get, application=code, problem=str(problem))
         )
         if found is None:
             continue
         if person.roles[code] != ADMINISTRATOR:
             await _require_listed(sessions, person, found["workplace"])
             raise not_permitted("An administrator decides on problems.")
-        return dict(
-            await databases.run(
-                application,
-                lambda connection, model, application=application: problems.resolve(
-                    connection, application.code, model, str(problem), choice, comment, person.login
-                ),
-            )
-        )
+        return await databases.run(application, resolve)
     raise not_found("There is no such problem.")
 
 

@@ -84,7 +84,7 @@ async def _spool(
 
 
 def expected_digest(header: str | None) -> bytes:
-    """The SHA-256 in a Content-Digest header (RFC 9530). Problems `digest_missing`, `digest_mismatch` (a broken one)."""
+    """The SHA-256 in a Content-Digest header (RFC 9530). Problems `digest_missing`, `digest_mismatch`."""
     for member in (header or "").split(","):
         algorithm, _, value = member.strip().partition("=")
         if algorithm.strip().lower() != "sha-256":

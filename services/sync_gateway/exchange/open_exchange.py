@@ -8,7 +8,6 @@ from uuid import uuid4
 
 import httpx
 from pydantic import BaseModel
-from shared.replication.opening import Opening
 from sqlmodel import col, delete
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -22,6 +21,7 @@ from services.sync_gateway.settings import ExchangeSettings
 from services.sync_gateway.tables import Activation, Exchange, KnownScope, Workplace
 from shared.replication import capture, opening, ranges
 from shared.replication.model import Model
+from shared.replication.opening import Opening
 from shared.replication.scope import Scope
 from shared.runtime.database import Sessions
 from shared.runtime.problem import Problem
@@ -120,9 +120,11 @@ async def open_exchange(
             sending=greeting.sending,
             fresh=known.is_fresh(greeting),
         )
-        if found.resync or known.activation.reissued_at is not None:
-            return found, ranges.renew(connection, application.code, model, identity)
-        return found, ranges.lease(connection, application.code, model, identity, greeting.free or {})
+        if found.resync or reissued:
+            leased = ranges.renew(connection, application.code, model, identity)
+        else:
+            leased = ranges.lease(connection, application.code, model, identity, greeting.free or {})
+        return found, {table: lease for table, lease in leased.items() if lease["spans"]}
 
     found, leased = await databases.run(application, look, anew=True)
     resync = _resync(found, reissued=reissued)

@@ -89,7 +89,7 @@ def _matches(header: str | None, etag: str, *, weakly: bool) -> bool:
 
 
 async def _opened(objects: Objects, name: str, first: int, length: int, missing: Problem) -> AsyncIterator[bytes]:
-    """The bytes, the first of which is there: what can go wrong at the beginning goes wrong before the answer begins."""
+    """The bytes, the first of which is there: what goes wrong at first does so before the answer begins."""
     stream = objects.open(name, first, length)
     try:
         begin = await anext(stream, b"")

@@ -12,13 +12,15 @@ CREATE TABLE orders (
     total numeric(12, 2) NOT NULL DEFAULT 0
 );
 CREATE TABLE order_lines (
-    id uuid PRIMARY KEY, order_id uuid NOT NULL REFERENCES orders ON DELETE CASCADE, item_id integer NOT NULL REFERENCES items,
+    id uuid PRIMARY KEY, order_id uuid NOT NULL REFERENCES orders ON DELETE CASCADE,
+    item_id integer NOT NULL REFERENCES items,
     amount integer NOT NULL CHECK (amount > 0)
 );
 INSERT INTO organisations VALUES ('north', 'North LLP'), ('south', 'South LLP');
 INSERT INTO items (name) VALUES ('Tea'), ('Milk');
 INSERT INTO orders (id, organisation_id, number, note)
-SELECT format('00000000-0000-4000-8000-%s', lpad(n::text, 12, '0'))::uuid, CASE WHEN n % 2 = 0 THEN 'north' ELSE 'south' END,
+SELECT format('00000000-0000-4000-8000-%s', lpad(n::text, 12, '0'))::uuid,
+       CASE WHEN n % 2 = 0 THEN 'north' ELSE 'south' END,
        'C-' || n, 'order ' || n
 FROM generate_series(1, 10) n;
 INSERT INTO order_lines SELECT id, id, 1, 2 FROM orders;

@@ -1,5 +1,5 @@
-"""A stand with a subscriber acme: application trade with anna (administrator), boris (user) and robot (synchronisation);
-and a subscriber other with its own administrator, olga, and application foreign.
+"""Two subscribers: acme has the application trade with anna (administrator), boris (user) and robot (synchronisation);
+other has the application foreign with its administrator olga.
 """
 
 from collections.abc import AsyncIterator
@@ -20,9 +20,7 @@ PEOPLE = {
 
 
 @pytest_asyncio.fixture
-async def empty(
-    postgres_url: str, s3_url: str, fresh_database: str, tmp_path: Path
-) -> AsyncIterator[Stand]:
+async def empty(postgres_url: str, s3_url: str, fresh_database: str, tmp_path: Path) -> AsyncIterator[Stand]:
     """The services without any data; the application's database is there."""
     prefix = database_prefix()
     application.create(fresh_database)

@@ -18,6 +18,7 @@ from services.licensing import main as licensing
 from services.licensing import settings as licensing_settings
 from services.provisioning import main as provisioning
 from services.provisioning import settings as provisioning_settings
+from services.provisioning.tables import Workplace
 from services.sync_gateway import main as gateway
 from services.sync_gateway import settings as gateway_settings
 from shared.contracts.envelope import Envelope, Event
@@ -46,6 +47,15 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
+def code(answer: httpx.Response) -> tuple[int, str]:
+    """Status and code of a problem document, which must be a proper one."""
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    document = answer.json()
+    assert document["type"] == f"urn:yurt:{document['code']}"
+    assert document["status"] == answer.status_code
+    return answer.status_code, document["code"]
+
+
 @dataclass
 class Stand:
     """`client` is the public door; `bus` carries the events of all."""
@@ -67,7 +77,9 @@ class Stand:
         """The event reaches every subscriber."""
         await self.bus.publish(Envelope(name=event.wire_name, payload=event.model_dump(mode="json")), 1)
 
-    async def create_workplace(self, headers: dict[str, str], application: str = "trade", **wishes: Any) -> dict[str, Any]:
+    async def create_workplace(
+        self, headers: dict[str, str], application: str = "trade", **wishes: Any
+    ) -> dict[str, Any]:
         """A workplace with its seat, waiting for its package."""
         path = f"{API}/applications/{application}/workplaces"
         answer = await self.client.post(path, json=wishes, headers=headers)
@@ -79,7 +91,7 @@ class Stand:
         self, workplace: str, condition: Callable[[dict[str, Any]], bool], login: str = "anna"
     ) -> dict[str, Any]:
         """The document once the condition holds: woken by the projection, never by the clock."""
-        headers = self.tokens.get(login) and bearer(self.tokens[login]) or await self.sign_in(login)
+        headers = bearer(self.tokens[login]) if login in self.tokens else await self.sign_in(login)
         self.tokens[login] = headers["Authorization"].removeprefix("Bearer ")
         feed = self.app.state.parts.feed
         with feed.watch(UUID(workplace)) as changed:
@@ -136,7 +148,9 @@ class Stand:
 
 
 @asynccontextmanager
-async def running_stand(postgres_url: str, s3_url: str, prefix: str, application_url: str, home: Any) -> AsyncIterator[Stand]:
+async def running_stand(
+    postgres_url: str, s3_url: str, prefix: str, application_url: str, home: Any
+) -> AsyncIterator[Stand]:
     """All three services with their lifespans, on databases of `prefix` and a bucket of that name."""
     postgres = PostgresSettings(postgres_url=postgres_url, database_prefix=prefix)
     service = ServiceSettings(service_token=SERVICE_TOKEN, home=home)
@@ -189,12 +203,9 @@ async def running_stand(postgres_url: str, s3_url: str, prefix: str, application
         stand = Stand(client, door, bus, objects, application_url)
 
         async def awaited(workplace: str) -> UUID:
-            from services.provisioning.tables import Workplace  # noqa: PLC0415
-
             async with office.state.sessions() as db:
-                found = (await db.get_one(Workplace, UUID(workplace))).awaited_package
-            assert found is not None
-            return found
+                found = await db.get_one(Workplace, UUID(workplace))
+            return UUID(str(found.awaited_package))
 
         stand.awaited = awaited
         yield stand
