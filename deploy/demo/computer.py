@@ -45,8 +45,11 @@ class Computer:
         wrong = [name for name, said in named.items() if name not in present or _differs(present[name], said)]
         return wrong + sorted(present.keys() - named.keys() - {"manifest.json"})
 
-    def run(self, *arguments: str, typed: str = "", expect: int = 0) -> str:
-        """What the program prints, run by Python with nothing but its standard library. `typed` goes to its input."""
+    def run(self, *arguments: str, typed: str = "", expect: tuple[int, ...] = (0,)) -> str:
+        """What the program prints, run by Python with nothing but its standard library. `typed` goes to its input.
+
+        `StoryBroken` when its exit code is not among those that `expect` names.
+        """
         command = [sys.executable, "-I", "-S", PROGRAM, "--lang", "en", *arguments]
         env = {
             "PATH": os.environ.get("PATH", ""),
@@ -57,7 +60,7 @@ class Computer:
         done = subprocess.run(
             command, cwd=self.folder, env=env, input=typed, capture_output=True, text=True, timeout=300, check=False
         )
-        if done.returncode != expect:
+        if done.returncode not in expect:
             said = (done.stdout + done.stderr).strip()
             raise StoryBroken(f"`{' '.join(command[-len(arguments) - 1 :])}` ended with {done.returncode}: {said}")
         return done.stdout

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from io import StringIO
+from typing import Any, Protocol, Self
 
 from rich.console import Console
 from rich.padding import Padding
@@ -22,6 +23,11 @@ class Narrator:
         self._console = console or _console()
         self._chapters = 0
         self.kept = 0
+
+    @classmethod
+    def silent(cls) -> Self:
+        """One that is heard by nobody and stops at broken promises all the same."""
+        return cls(Console(file=StringIO()))
 
     def chapter(self, title: str) -> None:
         """A numbered heading."""

@@ -135,7 +135,7 @@ def _work_in_the_cloud(narrator: Narrator, plot: Plot, cloud: Cloud) -> None:
 def _synchronise(narrator: Narrator, plot: Plot, computer: Computer, cloud: Cloud, picks: dict[str, Any]) -> None:
     narrator.chapter("The line is there again: Synchronise")
     sign_in = ("--login", f"admin@{plot.code}", "--password-stdin")
-    narrator.aside(computer.run("sync", *sign_in, typed=f"{PASSWORD}\n", expect=PROBLEMS_CAME_BACK))
+    narrator.aside(computer.run("sync", *sign_in, typed=f"{PASSWORD}\n", expect=(PROBLEMS_CAME_BACK,)))
     there = [("→ cloud", edit, cloud.asked(edit.arrived)) for edit in plot.offline]
     back = [("← cloud", edit, computer.asked(edit.arrived, picks)) for edit in plot.cloud]
     rows = there + back

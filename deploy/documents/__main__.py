@@ -6,6 +6,7 @@ from pathlib import Path
 
 from deploy.documents.asyncapi import asyncapi_document
 from deploy.documents.errors import errors_page
+from deploy.documents.openapi import openapi_document
 from deploy.documents.settings import settings_page
 
 FOLDER = Path(__file__).parent.parent.parent / "docs"
@@ -13,6 +14,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "errors.md": errors_page,
     "settings.md": settings_page,
     "asyncapi.json": asyncapi_document,
+    "openapi.json": openapi_document,
 }
 
 

@@ -3,11 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import StringIO
 from typing import Any
 
 import httpx
-from rich.console import Console
 
 from deploy.demo.doors import Operator, Person
 from deploy.demo.narrator import Narrator
@@ -63,7 +61,7 @@ class CloudOffice:
 @contextmanager
 def cloud_office(stack: Stack) -> Iterator[CloudOffice]:
     """The accounting application filled, attached, and somebody signed in."""
-    nobody = Narrator(Console(file=StringIO()))
+    nobody = Narrator.silent()
     fill_the_cloud(nobody, stack, PLOT)
     with Operator(stack.url, stack.operator_token) as operator, attach(nobody, stack, PLOT, operator) as person:
         yield CloudOffice(stack, operator, person)
