@@ -46,7 +46,6 @@ class StoredObject:
     name: str
     size: int
     sha256: str
-    etag: str
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class Objects:
             secret_key=settings.secret_key,
             secure=settings.secure,
             region=settings.s3_region,
-            http_client=urllib3.PoolManager(
+            http_client=_Connections(
                 timeout=urllib3.Timeout(connect=5, read=60),
                 maxsize=32,
                 cert_reqs="CERT_REQUIRED",
@@ -103,7 +102,7 @@ class Objects:
         stream = _Stream(chunks)
 
         def put() -> StoredObject:
-            written = self._client.put_object(
+            self._client.put_object(
                 self._bucket,
                 name,
                 stream,  # type: ignore[arg-type] # minio calls nothing of it but read
@@ -112,7 +111,7 @@ class Objects:
                 num_parallel_uploads=PARALLEL_PARTS,
                 content_type=content_type,
             )
-            return StoredObject(name, stream.size, stream.digest.hexdigest(), written.etag or "")
+            return StoredObject(name, stream.size, stream.digest.hexdigest())
 
         try:
             return await _in_thread(put)
@@ -159,6 +158,16 @@ class Objects:
         while page := await _in_thread(lambda: list(islice(found, PAGE))):
             for entry in page:
                 yield _found(entry)
+
+
+class _Connections(urllib3.PoolManager):
+    """Errors come as `text/xml` from some stores (rclone); minio reads only `application/xml`, the same thing."""
+
+    def urlopen(self, *args: Any, **options: Any) -> urllib3.BaseHTTPResponse:
+        response = super().urlopen(*args, **options)
+        if response.headers.get("Content-Type", "").startswith("text/xml"):
+            response.headers["Content-Type"] = "application/xml"
+        return response
 
 
 class _Stream:

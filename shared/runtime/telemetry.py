@@ -48,7 +48,9 @@ class Telemetry:
     def instrument(self, app: FastAPI) -> None:
         """Afterwards every request to the application is a span; health checks are not."""
         if self._provider is not None:
-            FastAPIInstrumentor.instrument_app(app, tracer_provider=self._provider, excluded_urls="health/.*")
+            FastAPIInstrumentor.instrument_app(
+                app, tracer_provider=self._provider, excluded_urls="health/.*", exclude_spans=["send", "receive"]
+            )
 
     def instrument_client(self, client: httpx.AsyncClient) -> None:
         """Afterwards every call of the client is a span and carries the trace context."""
