@@ -3,6 +3,9 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
+
+INTERRUPT_AGAIN = 0.5
 
 
 class BuildStopped(Exception):
@@ -30,11 +33,14 @@ class BuildSteps:
         """Phase, done, total."""
         return self.phase, self.done, self.total
 
-    async def stop(self) -> None:
-        """Afterwards every further step raises, and what may wait for long was interrupted."""
+    async def stop(self, building: asyncio.Task[Any]) -> None:
+        """Every further step raises, and what may wait for long is interrupted, until the build has ended."""
         self.stopped.set()
-        for interrupt in list(self._interruptions):
-            await asyncio.to_thread(interrupt)
+        while not building.done():
+            for interrupt in list(self._interruptions):
+                await asyncio.to_thread(interrupt)
+            # An interruption between two statements meets nobody: it is said again.
+            await asyncio.wait({building}, timeout=INTERRUPT_AGAIN)
 
     @contextmanager
     def interruptible(self, interrupt: Callable[[], None]) -> Iterator[None]:

@@ -42,7 +42,7 @@ async def finish_failed(session: AsyncSession, job: Job, code: str, text: str) -
 async def put_back(
     session: AsyncSession, job: Job, seconds: float, *, counts: bool, unreachable_since: datetime | None
 ) -> bool:
-    """Let the job be taken again after `seconds`; unless it `counts`, the attempt never was. False as `finish_built`."""
+    """Let the job be taken again after `seconds`; unless it `counts`, it never was. False as in `finish_built`."""
     held = await held_job(session, job)
     if held is None:
         return False

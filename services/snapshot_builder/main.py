@@ -14,6 +14,8 @@ from services.snapshot_builder.jobs import jobs_running
 from services.snapshot_builder.settings import SnapshotBuilderSettings
 from services.snapshot_builder.workshop import SERVICE, open_workshop
 from shared.messaging.bus import Bus
+from shared.messaging.consumer import RetryPolicy
+from shared.messaging.rabbit import RabbitBus
 from shared.messaging.relay import Relay
 from shared.runtime.database import conninfo, ensure_database, migrate
 from shared.runtime.health import health_routes
@@ -35,7 +37,7 @@ def create_app(settings: SnapshotBuilderSettings, bus: Bus, provisioning: httpx.
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         url = conninfo(workshop.engine)
         await ensure_database(url)
-        await migrate(__package__, url)
+        await migrate("services.snapshot_builder", url)
         async with AsyncExitStack() as running:
             running.callback(telemetry.close)
             running.push_async_callback(workshop.engine.dispose)
@@ -56,18 +58,19 @@ def create_app(settings: SnapshotBuilderSettings, bus: Bus, provisioning: httpx.
 
 async def serve() -> None:
     """Run the service until it is told to stop."""
-    from shared.messaging.rabbit import RabbitBus  # noqa: PLC0415 - comes
-
     settings = SnapshotBuilderSettings.load()
     (broker,) = load_all(BrokerSettings)
     if broker.amqp_url is None:
         raise SettingsInvalid(["YURT_AMQP_URL: needed by a service that runs in a process of its own"])
-    bus = RabbitBus(broker.amqp_url, broker.amqp_prefix)
-    async with service_client(settings.builder.provisioning_url, settings.service.service_token) as provisioning:
-        app = create_app(settings, bus, provisioning)
-        service = settings.service
-        await uvicorn.Server(uvicorn.Config(app, host=service.host, port=service.port)).serve()
-    await bus.close()
+    policy = RetryPolicy(broker.retry_delays)
+    bus = RabbitBus(broker.amqp_url, broker.amqp_prefix, policy=policy, prefetch=broker.prefetch)
+    service = settings.service
+    try:
+        async with service_client(settings.builder.provisioning_url, service.service_token) as provisioning:
+            app = create_app(settings, bus, provisioning)
+            await uvicorn.Server(uvicorn.Config(app, host=service.host, port=service.port)).serve()
+    finally:
+        await bus.close()
 
 
 if __name__ == "__main__":

@@ -3,14 +3,13 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from stat import S_IXUSR
 from typing import Any
 
 from services.snapshot_builder.readme import render_readme
 from services.snapshot_builder.write_package import Member
 
 TEMPLATE = "ReadMe.html.in"
-# Starters without these are run by the desktop (Windows) or read by the program, not executed.
-NOT_EXECUTABLE = frozenset({".bat", ".cmd", ".pyz", ".txt", ".ps1"})
 
 
 def package_members(replica: Path, document: Mapping[str, Any], title: str, program: Path) -> list[Member]:
@@ -22,7 +21,7 @@ def package_members(replica: Path, document: Mapping[str, Any], title: str, prog
         Member("InfoBase/ReadMe.html", readme),
         Member("InfoBase/infobase.db", replica),
         *(
-            Member(file.name, file, executable=file.suffix.lower() not in NOT_EXECUTABLE)
+            Member(file.name, file, executable=bool(file.stat().st_mode & S_IXUSR))
             for file in sorted(program.iterdir())
             if file.is_file() and file.name != TEMPLATE
         ),
@@ -31,5 +30,5 @@ def package_members(replica: Path, document: Mapping[str, Any], title: str, prog
 
 def readme_values(document: Mapping[str, Any], title: str) -> dict[str, str]:
     """What the template may name."""
-    told = ("service", "name", "application", "configuration", "version", "platform", "created_at")
-    return {"title": title, **{key: str(document[key]) for key in told}}
+    told = ("service", "name", "configuration", "version", "platform", "created_at")
+    return {"application": title, **{key: str(document[key]) for key in told}}

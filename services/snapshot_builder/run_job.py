@@ -82,8 +82,7 @@ async def _accompany(
             if building.done():
                 return
             if stopping.is_set() or monotonic() - renewed_at > settings.build_lease:
-                await steps.stop()
-                await asyncio.wait({building})
+                await steps.stop(building)
                 return
             now = steps.now
             tells = now != told and monotonic() - told_at >= settings.build_progress_interval
@@ -97,7 +96,7 @@ async def _accompany(
                 continue
             renewed_at = monotonic()
             if not held:
-                await steps.stop()
+                await steps.stop(building)
             if tells:
                 told, told_at = now, monotonic()
 

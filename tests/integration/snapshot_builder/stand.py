@@ -1,7 +1,7 @@
 """The snapshot builder as a whole, with a witness for what it says."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -101,6 +101,15 @@ class Stand:
                     yield Running(bus, witness, client)
                 await bus.stop("witness")
 
+    async def until_running(self, package: UUID) -> None:
+        """Returns once a worker has taken the job."""
+
+        async def taken() -> bool:
+            job = (await self.jobs()).get(package)
+            return job is not None and job.state == "running"
+
+        await until(taken)
+
     async def jobs(self) -> dict[UUID, Job]:
         async with self.sessions() as session:
             return {job.package: job for job in (await session.exec(select(Job))).all()}
@@ -140,7 +149,16 @@ class Running:
         return request
 
     async def end(self, workplace: UUID) -> None:
-        await self.send(WorkplaceEnded(workplace=workplace, subscriber="somebody", outcome="deleted"))
+        await self.send(ended(workplace))
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Returns once it holds. For what nobody announces: rows of a job under way, objects in the store."""
+    async with asyncio.timeout(WAIT):
+        while True:
+            if await holds():
+                return
+            await asyncio.sleep(0.02)
 
 
 def requested(organisations: list[str] | None = None, workplace: UUID | None = None) -> PackageRequested:
@@ -154,6 +172,11 @@ def requested(organisations: list[str] | None = None, workplace: UUID | None = N
         organisations=organisations,
         scope_version=1,
     )
+
+
+def ended(workplace: UUID) -> WorkplaceEnded:
+    """The end of a workplace."""
+    return WorkplaceEnded(workplace=workplace, subscriber="somebody", outcome="deleted")
 
 
 def database_of(settings: SnapshotBuilderSettings) -> str:

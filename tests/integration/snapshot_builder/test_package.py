@@ -33,6 +33,10 @@ async def built(stand: Stand, target: Path, organisations: list[str] | None = No
     return event, await stand.download(event.package.object, target / "package.zip")
 
 
+def unzip_is_content(archive: Path) -> bool:
+    return subprocess.run(["unzip", "-t", archive], capture_output=True, check=False).returncode == 0
+
+
 async def test_a_package_holds_the_files_of_the_protocol_with_true_hashes(stand: Stand, tmp_path: Path) -> None:
     event, archive = await built(stand, tmp_path)
     assert event.package.size == archive.stat().st_size
@@ -47,7 +51,7 @@ async def test_a_package_holds_the_files_of_the_protocol_with_true_hashes(stand:
         }
         assert manifest["rows"] == event.rows == stand.application.rows()
         assert b"do not tell" not in package.read("InfoBase/infobase.db")
-    assert subprocess.run(["unzip", "-t", archive], capture_output=True, check=False).returncode == 0
+    assert unzip_is_content(archive)
 
 
 async def test_workplace_json_and_the_replica_say_the_same_of_the_workplace(stand: Stand, tmp_path: Path) -> None:
@@ -135,7 +139,7 @@ async def test_a_base_image_comes_from_the_store_where_the_disk_has_none(stand: 
             event = await running.witness.next(PackageBuilt)
     assert len(await stand.base_images()) == 1
     archive = await stand.download(event.package.object, tmp_path / "package.zip")
-    assert subprocess.run(["unzip", "-t", archive], capture_output=True, check=False).returncode == 0
+    assert unzip_is_content(archive)
 
 
 async def test_a_base_image_that_got_lost_is_built_again(stand: Stand) -> None:

@@ -23,14 +23,16 @@ def program(tmp_path: Path) -> Path:
         "yurt.sh": "#!/bin/sh",
         "Yurt.command": "#!/bin/sh",
         "yurt.bat": "@echo off",
-        "ReadMe.html.in": "<h1>$name</h1> Python $platform",
+        "ReadMe.html.in": "<h1>$name</h1> $application, Python $platform",
     }.items():
         (tmp_path / name).write_text(text)
+    for starter in ("yurt.sh", "Yurt.command"):
+        (tmp_path / starter).chmod(0o755)
     return tmp_path
 
 
 def test_a_package_holds_exactly_the_files_of_the_protocol(program: Path) -> None:
-    members = package_members(Path("infobase.db"), DOCUMENT, "Dala", program)
+    members = package_members(Path("infobase.db"), DOCUMENT, "Dala & Co", program)
     assert {member.path: member.executable for member in members} == {
         "InfoBase/infobase.db": False,
         "InfoBase/workplace.json": False,
@@ -43,11 +45,11 @@ def test_a_package_holds_exactly_the_files_of_the_protocol(program: Path) -> Non
 
 
 def test_the_instruction_names_workplace_and_platform_and_is_escaped(program: Path) -> None:
-    members = package_members(Path("infobase.db"), DOCUMENT, "Dala", program)
+    members = package_members(Path("infobase.db"), DOCUMENT, "Dala & Co", program)
     content = {member.path: member.content for member in members}
     readme = content["InfoBase/ReadMe.html"]
     assert isinstance(readme, bytes)
-    assert readme.decode() == "<h1>Склад &lt;Алматы&gt;</h1> Python &gt;=3.11"
+    assert readme.decode() == "<h1>Склад &lt;Алматы&gt;</h1> Dala &amp; Co, Python &gt;=3.11"
     workplace = content["InfoBase/workplace.json"]
     assert isinstance(workplace, bytes)
     assert json.loads(workplace) == DOCUMENT
