@@ -1,7 +1,6 @@
 """Claiming this workplace for this computer (protocol.md, Activation)."""
 
 from dataclasses import replace
-from typing import Any
 
 from workplace.engine.home import Credentials, Home
 from workplace.engine.replica import Replica
@@ -34,9 +33,3 @@ def usable_token(replica: Replica, credentials: Credentials) -> str | None:
 def package_of(replica: Replica) -> str:
     """What tells two packages of one workplace apart."""
     return str(replica.get("created_at"))
-
-
-def check_connection(service: Service) -> dict[str, Any]:
-    """*Check connection*: what `/ping` says, within 7 seconds or NoConnection; with a token also the state."""
-    with service.open("GET", "/ping", timeout=7) as response:
-        return dict(service.read_document(response, "/ping"))

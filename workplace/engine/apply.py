@@ -56,6 +56,9 @@ def apply(replica: Replica, delta: Delta, *, schema: Schema | None, last_message
     replica.connection.execute("PRAGMA foreign_keys = OFF")
     try:
         received = _attempt(replica, delta, schema, last_message, progress)
+    except sqlite3.IntegrityError as error:
+        raise UnexpectedAnswer("damaged_delta", str(error)) from error
+    else:
         received.dangling = schema is None
         return received
     finally:

@@ -53,7 +53,7 @@ def _numeric(column: Column, text: str) -> str:
     number = _EXACT.create_decimal(spelt)
     if not number.is_finite():
         raise ValueError(text)
-    number = number if number else abs(number)  # PostgreSQL has no −0
+    number = number or abs(number)  # PostgreSQL has no −0
     limits = re.search(r"\((\d+),(-?\d+)\)", column.type)
     if limits is None:
         return f"{number:f}"

@@ -192,7 +192,7 @@ def _complete(
 def _abandon(service: Service, exchange: str) -> None:
     """A courtesy: the next opening ends it anyway."""
     try:
-        service.call("DELETE", f"/exchanges/{exchange}", timeout=5)
+        service.call("DELETE", f"/exchanges/{exchange}", timeout=5, once=True)
     except Failure as error:
         raise Cancelled("cancelled") from error
 

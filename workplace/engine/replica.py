@@ -35,10 +35,9 @@ class Replica:
         if not path.is_file():
             raise ReplicaUnusable("no_replica", str(path))
         self.path = path
-        with _readable(path):
-            self.connection = sqlite3.connect(
-                f"{path.resolve().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=_WAIT_SECONDS
-            )
+        with readable(path):
+            # By path and not by URI: SQLite takes no file://server/share for a network drive.
+            self.connection = sqlite3.connect(path, isolation_level=None, timeout=_WAIT_SECONDS)
             try:
                 self._prepare()
             except BaseException:
@@ -70,7 +69,7 @@ class Replica:
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One local transaction: all of it or nothing, also when the process is killed inside."""
-        with _readable(self.path):
+        with readable(self.path):
             self.connection.execute("BEGIN IMMEDIATE")
         try:
             yield self.connection
@@ -121,14 +120,16 @@ class Replica:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """SQLite's own errors as what a person can act upon."""
+def readable(path: Path) -> Iterator[None]:
+    """SQLite's own errors as ReplicaUnusable, which a person can act upon."""
     try:
         yield
     except sqlite3.DatabaseError as error:
         text = str(error)
         if "locked" in text or "busy" in text:
             raise ReplicaUnusable("replica_locked", str(path)) from error
+        if "disk is full" in text:
+            raise ReplicaUnusable("disk_full", str(path)) from error
         if "readonly" in text or "unable to open" in text:
             raise ReplicaUnusable("replica_read_only", str(path)) from error
         raise ReplicaUnusable("damaged_replica", f"{path}: {text}") from error

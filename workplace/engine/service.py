@@ -72,11 +72,19 @@ class Service:
         )
 
     def call(
-        self, method: str, path: str, document: Mapping[str, Any] | None = None, *, timeout: float = SHORT
+        self,
+        method: str,
+        path: str,
+        document: Mapping[str, Any] | None = None,
+        *,
+        timeout: float = SHORT,
+        once: bool = False,
     ) -> Reply:
         """A JSON request and its answer. Raises ServiceRefused for errors, NoConnection when nobody answered."""
         body = None if document is None else json.dumps(document, ensure_ascii=False).encode()
         headers = {"Content-Type": "application/json"} if body is not None else {}
+        if once:
+            return self._whole(method, path, body, headers, timeout)
         return self.retried(lambda: self._whole(method, path, body, headers, timeout))
 
     def send_message(self, exchange: str, number: int, body: bytes, version: str) -> Reply:

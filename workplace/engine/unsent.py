@@ -2,10 +2,11 @@
 
 import json
 import sqlite3
+from typing import Any
 
 from workplace.engine import outbox, problems
 from workplace.engine.freeze import count_changes
-from workplace.engine.layout import Key, Layout
+from workplace.engine.layout import Key, Layout, Table
 
 Unsent = dict[str, set[Key]]
 
@@ -30,9 +31,19 @@ def unsent_keys(connection: sqlite3.Connection, layout: Layout) -> Unsent:
     found: Unsent = {}
     for table, key in connection.execute("SELECT table_name, key FROM yurt_changes"):
         if table in layout:
-            found.setdefault(table, set()).add(layout[table].root.key_from_captured(json.loads(key)))
+            root = layout[table].root
+            found.setdefault(table, set()).add(_key(root, root.captured_to_wire(json.loads(key))))
     lines = [line for message in outbox.all_held(connection) for line in message.lines()]
     for line in [*lines, *problems.local_problems(connection).values()]:
         if line["table"] in layout:
-            found.setdefault(line["table"], set()).add(layout[line["table"]].root.key_from_wire(line["key"]))
+            found.setdefault(line["table"], set()).add(_key(layout[line["table"]].root, line["key"]))
     return found
+
+
+def _key(root: Table, key: dict[str, Any]) -> Key:
+    """The key in replica values. Frozen under an older version it may name its columns otherwise: then by place."""
+    values = [key[name] for name in root.key] if set(root.key) <= key.keys() else list(key.values())
+    try:
+        return root.key_from_wire(dict(zip(root.key, values, strict=False)))
+    except (KeyError, ValueError, TypeError):  # some program wrote what is no value of this type; it is found as it is
+        return tuple(values)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from workplace.engine.failures import Failure, NoConnection, ServiceRefused, WrongValue
 from workplace.engine.home import Home
-from workplace.engine.replica import Replica
+from workplace.engine.replica import Replica, readable
 from workplace.terminal import editing, exchanging, looking, troubles
 from workplace.terminal.arguments import Usage, parse_command_line, print_help
 from workplace.terminal.desk import Desk, find_replica
@@ -56,7 +56,8 @@ def run(words: Sequence[str], program: Path) -> int:
             return OK
         with Replica(find_replica(arguments.folder, program)) as replica:
             home = Home(str(replica.get("workplace")))
-            return COMMANDS[arguments.command](Desk(text, screen, replica, home, arguments))
+            with readable(replica.path):
+                return COMMANDS[arguments.command](Desk(text, screen, replica, home, arguments))
     except (Usage, Failure, KeyboardInterrupt) as error:
         return _fail(text, screen, error)
     except BrokenPipeError:  # the reader has gone, as `head` does

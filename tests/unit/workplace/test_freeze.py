@@ -6,6 +6,7 @@ from workplace.engine import freeze as freezing
 from workplace.engine import outbox, problems
 from workplace.engine.freeze import count_changes, freeze
 from workplace.engine.replica import Replica
+from workplace.engine.unsent import unsent_keys
 
 
 def lines_of(replica: Replica, number: int) -> dict[str, dict[str, object]]:
@@ -175,3 +176,10 @@ def test_a_new_aggregate_that_never_went_and_is_deleted_leaves_nothing(
     assert freeze(replica, 1) == 1
     assert outbox.held(replica.connection) == []
     assert problems.open_problems(replica.connection) == []
+
+
+def test_a_key_of_the_wrong_type_blocks_neither_sending_nor_receiving(replica: Replica) -> None:
+    replica.connection.execute("INSERT INTO goods (id, name, price) VALUES ('abc', 'x', '1')")
+    assert freeze(replica, 1) == 1
+    assert [problem.code for problem in problems.open_problems(replica.connection)] == ["invalid_value"]
+    assert unsent_keys(replica.connection, replica.layout) == {"goods": {("abc",)}}
