@@ -73,7 +73,7 @@ def scratch_tables(model: Model) -> Iterator[str]:
     """One `yurt_saved_<part>` for each part table."""
     for root in model.roots:
         for part in root.parts:
-            columns = ", ".join(f"{quote(column.name)} {_type(part, column)}" for column in part.columns)
+            columns = ", ".join(f"{quote(column.name)} {_type(column)}" for column in part.columns)
             yield f"CREATE TABLE {saved_lines(part)} ({columns})"
 
 
@@ -95,13 +95,13 @@ def aggregate_rows(model: Model) -> Iterator[tuple[str | None, ...]]:
 
 
 def _column(described: Table, column: Column) -> str:
-    definition = f"{quote(column.name)} {_type(described, column)}"
+    definition = f"{quote(column.name)} {_type(column)}"
     if column.key_ordinal and column.name != described.leased:
         definition += " NOT NULL"
     return definition if column.default is None or column.key_ordinal else f"{definition} DEFAULT {column.default}"
 
 
-def _type(described: Table, column: Column) -> str:
+def _type(column: Column) -> str:
     # INTEGER as the only key column would be the rowid, which SQLite numbers by itself; INT has the same affinity.
     if column.key_ordinal and affinity(column.type) == "INTEGER":
         return "INT"

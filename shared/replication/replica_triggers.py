@@ -371,8 +371,8 @@ def _value(column: Column, alias: str) -> str:
     ref = f"{alias}.{quote(column.name)}" if alias else quote(column.name)
     blob = f"CASE typeof({ref}) WHEN 'blob' THEN hex({ref})"  # any program may write one into any column
     if affinity(column.type) in {"REAL", "INTEGER"}:
-        digits = f"CASE WHEN abs({ref}) < 9e999 THEN json(printf('%!.17g', {ref})) ELSE CAST({ref} AS TEXT) END"
-        return f"{blob} WHEN 'real' THEN {digits} ELSE {ref} END"
+        infinite = f"CASE {ref} WHEN 9e999 THEN 'Infinity' WHEN -9e999 THEN '-Infinity'"
+        return f"{blob} WHEN 'real' THEN {infinite} ELSE json(printf('%!.17g', {ref})) END ELSE {ref} END"
     return f"{blob} ELSE {ref} END"
 
 
