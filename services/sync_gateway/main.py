@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 import httpx
+import uvicorn
 from anyio import CapacityLimiter
 from fastapi import FastAPI
 
@@ -17,16 +18,22 @@ from services.sync_gateway.http.bodies import BoundedBodies
 from services.sync_gateway.http.routes import public_routes
 from services.sync_gateway.http.wiring import Parts
 from services.sync_gateway.settings import AllSettings
-from services.sync_gateway.tidy import tidy
+from services.sync_gateway.tidy import sweep_deltas, tidy
 from shared.messaging.bus import Bus
+from shared.messaging.consumer import RetryPolicy
+from shared.messaging.rabbit import RabbitBus
 from shared.messaging.relay import Relay
 from shared.runtime import database, problem, telemetry
 from shared.runtime.health import health_routes
+from shared.runtime.http import service_client
 from shared.runtime.objects import Objects
 from shared.runtime.repeated import repeated
+from shared.runtime.settings import BrokerSettings, ServiceSettings, SettingsInvalid, load_all
 
 NAME = "sync-gateway"
 TIDY_EVERY = 30.0
+SWEEP_EVERY = 3600.0
+SHUTDOWN_SECONDS = 10
 
 
 def create_app(
@@ -73,6 +80,8 @@ def create_app(
             running.push_async_callback(bus.stop, NAME)
             await running.enter_async_context(Relay(NAME, engine, bus).running())
             await running.enter_async_context(repeated("tidy", TIDY_EVERY, tidying))
+            sweeping = partial(sweep_deltas, parts.objects)
+            await running.enter_async_context(repeated("sweep deltas", SWEEP_EVERY, sweeping))
             await running.enter_async_context(repeated("listen for workplaces", 1, parts.feed.run))
             running.callback(parts.feed.close)
             yield
@@ -87,3 +96,32 @@ def create_app(
     tracing.instrument_client(provisioning)
     tracing.instrument_client(licensing)
     return app
+
+
+async def serve() -> None:
+    """Run the service as a process of its own, which needs a broker, until it is told to stop."""
+    settings = AllSettings.from_environment()
+    (broker,) = load_all(BrokerSettings)
+    if broker.amqp_url is None:
+        raise SettingsInvalid(["YURT_AMQP_URL: needed by a service that runs in a process of its own"])
+    policy = RetryPolicy(broker.retry_delays)
+    bus = RabbitBus(broker.amqp_url, broker.amqp_prefix, policy=policy, prefetch=broker.prefetch)
+    service = settings.service
+    try:
+        async with (
+            service_client(settings.peers.provisioning_url, service.service_token) as provisioning,
+            service_client(settings.peers.licensing_url, service.service_token) as licensing,
+        ):
+            app = create_app(settings, bus, provisioning, licensing)
+            await uvicorn.Server(uvicorn_config(app, service)).serve()
+    finally:
+        await bus.close()
+
+
+def uvicorn_config(app: FastAPI, service: ServiceSettings) -> uvicorn.Config:
+    """How the public door is served: watchers of events do not hold up the end of the process."""
+    return uvicorn.Config(app, host=service.host, port=service.port, timeout_graceful_shutdown=SHUTDOWN_SECONDS)
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())

@@ -1,7 +1,7 @@
 """What time brings: silent exchanges end, old tokens and replies go, deleted workplaces hold back no history."""
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from sqlmodel import col, delete, select, update
@@ -10,13 +10,15 @@ from services.sync_gateway.administration.kept_replies import KEPT_FOR
 from services.sync_gateway.application_catalogue import ApplicationCatalogue
 from services.sync_gateway.application_databases import ApplicationDatabases
 from services.sync_gateway.exchange.complete_exchange import expire_exchanges
+from services.sync_gateway.exchange.offer_changes import DELTAS
 from services.sync_gateway.tables import KeptReply, Token, Workplace
 from shared.replication import opening
 from shared.runtime.database import Sessions
-from shared.runtime.objects import Objects
+from shared.runtime.objects import ObjectMissing, Objects, ObjectsUnavailable
 from shared.runtime.problem import Problem
 
 RELEASED_AT_ONCE = 50
+DELTAS_KEPT = timedelta(days=1)
 
 _log = logging.getLogger(__name__)
 
@@ -56,3 +58,14 @@ async def release_histories(
                 continue
         async with sessions.begin() as db:
             await db.exec(update(Workplace).where(col(Workplace.id) == workplace.id).values(history_released=True))
+
+
+async def sweep_deltas(objects: Objects) -> None:
+    """Delta files whose exchange ended while the store was away are gone from it."""
+    oldest = datetime.now(UTC) - DELTAS_KEPT
+    try:
+        async for found in objects.list(DELTAS):
+            if found.modified_at < oldest:
+                await objects.delete(found.name)
+    except (ObjectsUnavailable, ObjectMissing) as error:
+        _log.warning("the store of deltas was not swept: %s", type(error).__name__)

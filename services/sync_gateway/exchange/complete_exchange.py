@@ -1,5 +1,6 @@
 """End an exchange: completed, abandoned or expired (protocol.md, Exchange, 4)."""
 
+import logging
 from datetime import UTC, datetime
 
 from pydantic import BaseModel
@@ -11,10 +12,12 @@ from services.sync_gateway.exchange.running_exchange import delta_files, finish
 from services.sync_gateway.tables import Activation, Exchange, Workplace
 from shared.replication import opening
 from shared.runtime.database import Sessions
-from shared.runtime.objects import Objects
+from shared.runtime.objects import Objects, ObjectsUnavailable
 from shared.runtime.problem import Problem
 
 SWEPT_AT_ONCE = 100
+
+_log = logging.getLogger(__name__)
 
 
 class Completion(BaseModel):
@@ -94,6 +97,9 @@ async def expire_exchanges(sessions: Sessions, objects: Objects) -> int:
 
 
 async def drop_files(objects: Objects, names: list[str]) -> None:
-    """Delta files that nobody may fetch any more are gone from object storage."""
-    for name in names:
-        await objects.delete(name)
+    """Delta files that nobody may fetch any more are gone from object storage, unless it is away."""
+    try:
+        for name in names:
+            await objects.delete(name)
+    except ObjectsUnavailable:
+        _log.warning("delta files are left for the sweeper: %s", names)

@@ -18,9 +18,10 @@ from shared.replication import delta, history
 from shared.replication.model import Model
 from shared.replication.scope import Scope
 from shared.runtime.database import Sessions
-from shared.runtime.objects import Objects
+from shared.runtime.objects import Objects, ObjectsUnavailable
 from shared.runtime.problem import Problem
 
+DELTAS = "deltas/"
 IN_MEMORY = 4_000_000
 GZIP = 31  # zlib's window bits for a gzip member
 _PIECE = 1 << 18
@@ -82,9 +83,15 @@ async def offer_changes(
         async with sessions.begin() as db:
             await _record_offer(db, exchange, spooled)
         return Offer(spooled.file, gzipped)
+    name = f"{DELTAS}{exchange.id}/{uuid4()}"
     try:
-        name = f"deltas/{exchange.id}/{uuid4()}"
+        await objects.ensure_bucket()
         stored = await objects.put_stream(name, _pieces(spooled.file))
+    except ObjectsUnavailable as error:
+        headers = {"Retry-After": "30"}
+        raise Problem(
+            "service_unavailable", "The file store does not answer; try again later.", headers=headers
+        ) from error
     finally:
         spooled.file.close()
     document = {"object": name, "size": stored.size, "sha256": stored.sha256, "gzipped": gzipped}
