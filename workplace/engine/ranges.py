@@ -8,11 +8,12 @@ from shared.protocol.digest import quote
 
 
 def free(connection: sqlite3.Connection) -> dict[str, int]:
-    """Leased integers left, by table."""
-    rows = connection.execute(
+    """Leased integers left, by table; 0 where a table should have some and has none."""
+    leasing = connection.execute("SELECT coalesce(part_table, table_name), 0 FROM yurt_aggregates WHERE keys = 'range'")
+    left = connection.execute(
         f"SELECT table_name, sum(max(0, {quote('last')} - {quote('next')} + 1)) FROM yurt_ranges GROUP BY table_name"
     )
-    return dict(rows.fetchall())
+    return dict(leasing.fetchall()) | dict(left.fetchall())
 
 
 def lease(connection: sqlite3.Connection, leased: Mapping[str, Any], *, afresh: bool) -> None:

@@ -129,6 +129,16 @@ def test_a_reset_empties_everything_but_what_is_unsent(replica: Replica, service
     assert ranges == [("goods", 500, 509)]
 
 
+def test_void_ranges_are_reported_as_none_left(replica: Replica, service: Service, gateway: Gateway) -> None:
+    gateway.opening = {"resync": {"reason": "reissued", "upload_first": True}}
+    gateway.deltas.append(delta([], position="q1", reset=True))
+    sync(replica, service)
+    assert gateway.requests[0].document["free"] == {"goods": 10}
+    sync(replica, service)
+    openings = [request.document for request in gateway.requests if request.path.endswith("/exchanges")]
+    assert openings[-1]["free"] == {"goods": 0}
+
+
 def test_a_bucket_loses_what_the_service_does_not_have(replica: Replica, service: Service, gateway: Gateway) -> None:
     encode = row_encoder(["text"])
     replica.connection.execute("PRAGMA foreign_keys = OFF")
