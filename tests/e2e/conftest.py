@@ -51,6 +51,7 @@ def broker_stack(
         "YURT_RETRY_DELAYS": ",".join(map(str, RETRY_DELAYS)),
         "YURT_TRACE_FILE": str(home / "traces.jsonl"),
         "YURT_BUILD_LEASE": "3",
+        "YURT_BASE_IMAGE_MAX_AGE": "0.001",  # every build is a cold one, long enough to be killed in its middle
     }
     try:
         with Stack(settings, environment=environment) as stack:

@@ -33,7 +33,8 @@ def test_a_killed_service_leaves_a_clear_state_and_a_right_seat_count(
     starts = victim.starts
     identity = office.create(f"{service} dies {moment}")["id"]
     if moment == "while preparing":
-        next(state for state in office.followed(identity) if state["state"] != "requested")
+        reached = next(state for state in office.followed(identity) if state["state"] != "requested")
+        assert reached["state"] == "preparing", "the build was over before anybody could be killed"
     os.kill(victim.pid, signal.SIGKILL)
     victim.wait_for_start(starts + 1, timeout=60)
     *_, last = office.followed(identity)
@@ -41,6 +42,7 @@ def test_a_killed_service_leaves_a_clear_state_and_a_right_seat_count(
     assert office.seats()["used"] == before + 1
     office.end(identity)
     assert office.seats()["used"] == before
+    assert office.operator.call("GET", "/operator/v1/dead-letters")["items"] == []
 
 
 def test_of_fifty_parallel_requests_one_gets_the_last_seat(office: CloudOffice) -> None:
