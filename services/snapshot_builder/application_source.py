@@ -15,7 +15,12 @@ class ApplicationSource(BaseModel):
     configuration: str
     version: str
     platform: str
-    title: str
+    title: str | dict[str, str]
+
+    @property
+    def titles(self) -> str:
+        """The title in every language it has, one line."""
+        return self.title if isinstance(self.title, str) else " / ".join(dict.fromkeys(self.title.values()))
 
 
 async def read_application(provisioning: httpx.AsyncClient, code: str) -> ApplicationSource:

@@ -42,7 +42,7 @@ async def build_package(workshop: Workshop, job: Job, folder: Path, steps: Build
     except ImageDamaged:
         await forget(workshop, base)
         raise
-    members = package_members(replica, document, source.title, workshop.settings.program_dir)
+    members = package_members(replica, document, source.titles, workshop.settings.program_dir)
     progress = _Packing(steps, sum(member.size for member in members), total)
     stored = await workshop.objects.put_stream(
         object_name(job), write_package(members, base.rows, now, progress.read), content_type="application/zip"

@@ -23,14 +23,7 @@ from shared.runtime.settings import (
 )
 from tests.integration.snapshot_builder.application import Application
 from tests.integration.snapshot_builder.stand import Stand, database_of, opened
-
-PROGRAM = {
-    "yurt-workplace.pyz": "the program",
-    "yurt.sh": "#!/bin/sh\n",
-    "yurt.command": "#!/bin/sh\n",
-    "yurt.bat": "@echo off\n",
-    "ReadMe.html.in": "<h1>$name</h1><p>Python $platform</p>",
-}
+from workplace.build_pyz import write_package_files
 
 
 @pytest.fixture
@@ -46,9 +39,7 @@ def settings(
     tmp_path: Path, postgres_url: str, bucket: ObjectSettings, application: Application
 ) -> Iterator[SnapshotBuilderSettings]:
     program = tmp_path / "program"
-    program.mkdir()
-    for name, text in PROGRAM.items():
-        (program / name).write_text(text)
+    write_package_files(program)
     prefix = f"yurt_{uuid4().hex}"
     yield SnapshotBuilderSettings(
         postgres=PostgresSettings(postgres_url=postgres_url, database_prefix=prefix),

@@ -29,7 +29,7 @@ from shared.runtime.problem import Problem, install
 from tests.integration.snapshot_builder.application import Application
 
 E = TypeVar("E", bound=Event)
-WAIT = 30
+WAIT = 30.0
 
 
 def provisioning_of(*applications: Application) -> httpx.AsyncClient:

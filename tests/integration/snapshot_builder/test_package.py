@@ -18,9 +18,9 @@ FILES = {
     "InfoBase/workplace.json",
     "InfoBase/ReadMe.html",
     "yurt-workplace.pyz",
-    "yurt.sh",
-    "yurt.command",
-    "yurt.bat",
+    "start-linux.sh",
+    "start-macos.command",
+    "start-windows.cmd",
     "manifest.json",
 }
 
