@@ -88,6 +88,15 @@ def test_a_number_the_service_does_not_expect_yet_moves_down(
     freeze(replica, 8)
     sync(replica, service)
     assert keys(gateway, 1) == ["c0"]
+    assert [path for path in gateway.paths() if "/messages/" in path] == ["POST /exchanges/x1/messages/1"]
+
+
+def test_a_gap_that_the_service_sees_is_closed(replica: Replica, service: Service, gateway: Gateway) -> None:
+    gateway.opening = {"next_message": 5}
+    edit_customers(replica, 1)
+    freeze(replica, 5)
+    sync(replica, service)
+    assert keys(gateway, 1) == ["c0"]
 
 
 def test_another_body_under_the_number_moves_ours_up(replica: Replica, service: Service, gateway: Gateway) -> None:
