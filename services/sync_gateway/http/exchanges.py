@@ -161,7 +161,8 @@ async def get_changes(
     return StreamingResponse(_read_and_close(offer.file), media_type=NDJSON, headers=headers)
 
 
-@router.api_route("/exchanges/{exchange}/delta", methods=["GET", "HEAD"], response_class=Response)
+@router.head("/exchanges/{exchange}/delta", include_in_schema=False)
+@router.get("/exchanges/{exchange}/delta", response_class=Response)
 async def get_delta(living: Living, request: Request, parts: Wired) -> Response:
     """The file of the last large delta of this exchange, by range as it is coded."""
     delta = living[0].delta

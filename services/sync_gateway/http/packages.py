@@ -16,7 +16,8 @@ from shared.runtime.problem import Problem
 router = APIRouter(tags=["workplaces"])
 
 
-@router.api_route("/workplaces/{workplace}/package", methods=["GET", "HEAD"], response_class=Response)
+@router.head("/workplaces/{workplace}/package", include_in_schema=False)
+@router.get("/workplaces/{workplace}/package", response_class=Response)
 async def get_package(workplace: str, request: Request, caller: PersonOrReplica, parts: Wired) -> Response:
     """The zip, whole or by range: 409 `package_not_ready`, 410 `package_expired`, 410 `workplace_deleted`."""
     found = await readable_workplace(parts, workplace, caller)

@@ -78,14 +78,14 @@ class Stand:
         await self.bus.publish(Envelope(name=event.wire_name, payload=event.model_dump(mode="json")), 1)
 
     async def create_workplace(
-        self, headers: dict[str, str], application: str = "trade", **wishes: Any
+        self, headers: dict[str, str], application: str = "trade", login: str = "anna", **wishes: Any
     ) -> dict[str, Any]:
         """A workplace with its seat, waiting for its package."""
         path = f"{API}/applications/{application}/workplaces"
         answer = await self.client.post(path, json=wishes, headers=headers)
         assert answer.status_code == 202, answer.text
         workplace: dict[str, Any] = answer.json()
-        return await self.reaching(workplace["id"], lambda document: document["state"] != "requested")
+        return await self.reaching(workplace["id"], lambda document: document["state"] != "requested", login)
 
     async def reaching(
         self, workplace: str, condition: Callable[[dict[str, Any]], bool], login: str = "anna"
@@ -103,7 +103,9 @@ class Stand:
                     return document
                 await changed.wait()
 
-    async def build_package(self, workplace: str, content: bytes = b"a package of the tests", **other: Any) -> Package:
+    async def build_package(
+        self, workplace: str, content: bytes = b"a package of the tests", login: str = "anna", **other: Any
+    ) -> Package:
         """Play the snapshot builder: the package lies in the store and is announced."""
         stored = await self.objects.put_stream(f"packages/{uuid4()}.zip", [content])
         with psycopg.connect(self.application_url) as connection:
@@ -123,7 +125,9 @@ class Stand:
         }
         package = Package.model_validate(about | other)
         await self.publish(PackageBuilt(workplace=UUID(workplace), package=package, rows={}))
-        await self.reaching(workplace, lambda document: (document["package"] or {}).get("sha256") == package.sha256)
+        await self.reaching(
+            workplace, lambda document: (document["package"] or {}).get("sha256") == package.sha256, login
+        )
         return package
 
     awaited: Callable[[str], Awaitable[UUID]] | None = None

@@ -1,13 +1,14 @@
 """Download of packages: whole, by range, and not at all."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from tests.integration.sync_gateway.stand import API, Stand, code
 
 CONTENT = bytes(range(256)) * 40
 
 
-async def _path(stand: Stand, anna: dict[str, str], **package: object) -> str:
+async def _path(stand: Stand, anna: dict[str, str], **package: Any) -> str:
     workplace = await stand.create_workplace(anna)
     await stand.build_package(workplace["id"], CONTENT, **package)
     return f"{API}/workplaces/{workplace['id']}/package"
