@@ -1,6 +1,7 @@
 """`make demo`: starts the stack, tells the story, ends the stack. Exit code 0 only if every promise held."""
 
 import argparse
+import signal
 import socket
 import sys
 import time
@@ -26,6 +27,7 @@ def main() -> int:
     plot = read_plot(arguments.parse_args().app)
     narrator = Narrator()
     began = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         (settings,) = load_all(StackSettings)
         sources(plot)
@@ -35,6 +37,9 @@ def main() -> int:
     except (SettingsInvalid, HomeInUse, ServerMissing, ProcessFailed, StoryBroken, httpx.HTTPError) as error:
         print(f"\n✗ {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nThe story was broken off; everything it had started has ended.", file=sys.stderr)
+        return 130
     narrator.say("")
     narrator.say(f"All {narrator.kept} promises of the story held, in {time.monotonic() - began:.0f} seconds.")
     return 0

@@ -56,6 +56,7 @@ class Computer:
             "HOME": str(self.settings),
             "YURT_CONFIG_HOME": str(self.settings),
             "LC_ALL": "C.UTF-8",
+            "COLUMNS": "110",
         }
         done = subprocess.run(
             command, cwd=self.folder, env=env, input=typed, capture_output=True, text=True, timeout=300, check=False

@@ -93,7 +93,7 @@ class _Drawn:
         self._task = task
 
     def show(self, phase: str, done: int, total: int | None) -> None:
-        self._progress.update(self._task, description=f"     {phase}", completed=done, total=total or None)
+        self._progress.update(self._task, description=phase, completed=done, total=total or None)
 
 
 class _Lines:

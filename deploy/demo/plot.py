@@ -26,6 +26,7 @@ class Plot:
     """The story of one application.
 
     `load`: SQL files in order, or empty where the data come from elsewhere; `after_load`: one more statement.
+    `scope`: a query on the fresh replica that gives a true value, and the `scope_promise` it keeps.
     `picks`: queries on the replica whose only value is used by the edits under that name.
     `conflict`: the table and column both sides edit, and the picked key.
     """
@@ -37,6 +38,8 @@ class Plot:
     load: tuple[str, ...]
     after_load: str
     measure: str
+    scope: str
+    scope_promise: str
     picks: dict[str, str]
     offline: tuple[Edit, ...]
     cloud: tuple[Edit, ...]
@@ -65,6 +68,8 @@ def read_plot(application: str) -> Plot:
         load=tuple(told["load"]),
         after_load=told["after_load"],
         measure=told["measure"],
+        scope=told["scope"],
+        scope_promise=told["scope_promise"],
         picks=told["picks"],
         offline=tuple(Edit(**edit) for edit in told["offline"]),
         cloud=tuple(Edit(**edit) for edit in told["cloud"]),

@@ -27,7 +27,7 @@ def tell(narrator: Narrator, stack: Stack, plot: Plot) -> None:
         person = doors.enter_context(attach(narrator, stack, plot, operator))
         workplace = _create(narrator, plot, person)
         computer = _download(narrator, stack, plot, person, workplace)
-        picks = computer.pick(plot.picks)
+        picks = {**computer.pick(plot.picks), "prefix": workplace["prefix"]}
         cloud = Cloud(stack.database_url(stack.demo_database(plot.application)), picks)
         _work_offline(narrator, plot, computer, picks)
         _work_in_the_cloud(narrator, plot, cloud)
@@ -110,6 +110,7 @@ def _download(narrator: Narrator, stack: Stack, plot: Plot, person: Person, work
     names = computer.unzip(file)
     narrator.aside("\n".join(names))
     narrator.expect(not computer.damaged(), "Size and SHA-256 of every file are as manifest.json says.")
+    narrator.expect(computer.asked(plot.scope, {}), plot.scope_promise)
     narrator.aside(computer.run("status"))
     return computer
 
