@@ -153,8 +153,10 @@ class _Aggregate:
         return f"DELETE FROM yurt_replaced WHERE {self.here()}"
 
     def keep_displaced(self) -> str:
+        """What `before` will be, should this row be displaced: what was kept already, and the rest as it is now."""
         source = f"FROM {quote(self.root.name)} WHERE {_matches(self.table, self.alias)}"
-        row = _row(self.table.columns, "")
+        known = f"coalesce((SELECT before FROM yurt_changes WHERE {self.here()}), '{{}}')"
+        row = _insert(known, [(_text(_path(column.name)), _value(column, "")) for column in self.table.columns])
         values = f"{_text(self.root.name)}, {self.key}, {row}"
         return f"INSERT INTO yurt_replaced (table_name, key, row) SELECT {values} {source}"
 
@@ -162,8 +164,6 @@ class _Aggregate:
         """A row came: new to the service, or in place of one that a REPLACE displaced."""
         base = f"(SELECT {_POSITION} FROM yurt_replaced WHERE {self.here()} AND NOT unsent)"
         displaced = f"(SELECT row FROM yurt_replaced WHERE {self.here()})"
-        paths = [_text(_path(column.name)) for column in self.table.columns]
-        whole = _insert("before", [(path, f"{displaced} -> {path}") for path in paths])
         restore = [
             statement
             for part in self.root.parts
@@ -173,7 +173,7 @@ class _Aggregate:
                 f"DELETE FROM {saved_lines(part)}",
             )
         ]
-        before = f"CASE WHEN base IS NULL OR {displaced} IS NULL THEN before ELSE {whole} END"
+        before = f"CASE WHEN base IS NULL OR {displaced} IS NULL THEN before ELSE {displaced} END"
         return [self.ensure(base), self.update("put", before), *restore, self.forget_displaced()]
 
     def edited(self, new: str) -> list[str]:

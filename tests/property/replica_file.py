@@ -83,8 +83,8 @@ def shops() -> Model:
         table=_table("orders", {"id": "integer", "shop": "text", "number": "character varying(20)", "note": "text",
                                 "total": "double precision", "paid": "boolean", "scan": "bytea"}, ["id"], leased="id"),
         parts=(
-            _table("lines", {"id": "bigint", "order_id": "integer", "what": "text", "quantity": "numeric(10,3)"}, ["id"],
-                   leased="id", parent="order_id"),
+            _table("lines", {"id": "bigint", "order_id": "integer", "what": "text", "quantity": "numeric(10,3)"},
+                   ["id"], leased="id", parent="order_id"),
             _table("tags", {"order_id": "integer", "it's a tag": "text", "weight": "real"}, ["order_id", "it's a tag"],
                    parent="order_id"),
         ),
