@@ -1,7 +1,7 @@
 """Peak memory and time of one builder process, by size: `python -m bench.snapshot_builder_memory ORDERS`.
 
-Needs `YURT_POSTGRES_URL` (a superuser) and `YURT_S3_URL`. Makes an application with so many orders (two lines each), builds
-its package twice – cold, then from the base image – and drops everything. Run it once per size: the peak is the process's.
+Needs `YURT_POSTGRES_URL` (a superuser) and `YURT_S3_URL`. Makes an application with so many orders (two lines each),
+builds its package twice – cold, then from the base image – and drops everything. Once per size, for the process's peak.
 """
 
 import asyncio

@@ -9,28 +9,31 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from services.snapshot_builder.tables import Job
 
 # Packages of one workplace are built in the order they were asked for: each new one voids the key ranges of the last.
-_CLAIM = text("""
+_FIRST_OF_ITS_WORKPLACE = """
+    NOT EXISTS (
+        SELECT FROM jobs AS older
+        WHERE older.workplace = job.workplace AND older.state IN ('waiting', 'running')
+          AND (older.created_at, older.package) < (job.created_at, job.package))
+"""
+
+_CLAIM = text(f"""
     UPDATE jobs SET state = 'running', worker = :worker, claim = claim + 1, attempts = attempts + 1,
         lease_until = clock_timestamp() + make_interval(secs => :lease)
     WHERE package = (
         SELECT package FROM jobs AS job
         WHERE (job.state = 'waiting' AND job.not_before <= clock_timestamp()
                OR job.state = 'running' AND job.lease_until < clock_timestamp())
-          AND NOT EXISTS (
-              SELECT FROM jobs AS older
-              WHERE older.workplace = job.workplace AND older.state IN ('waiting', 'running')
-                AND (older.created_at, older.package) < (job.created_at, job.package))
+          AND {_FIRST_OF_ITS_WORKPLACE}
         ORDER BY job.created_at
         LIMIT 1 FOR UPDATE OF job SKIP LOCKED)
     RETURNING package
 """)
 
-# The nearest moment at which a job becomes ready by itself: a retry falls due or a lease ends.
-_NEXT = text("""
-    SELECT extract(epoch FROM min(due) - clock_timestamp())::float8
-    FROM (SELECT CASE state WHEN 'waiting' THEN not_before ELSE lease_until END AS due
-          FROM jobs WHERE state IN ('waiting', 'running')) AS unfinished
-    WHERE due > clock_timestamp()
+# The nearest moment at which a job becomes ready by itself: a retry falls due or a lease ends. It may be over already.
+_NEXT = text(f"""
+    SELECT extract(epoch FROM min(CASE state WHEN 'waiting' THEN not_before ELSE lease_until END)
+                              - clock_timestamp())::float8
+    FROM jobs AS job WHERE state IN ('waiting', 'running') AND {_FIRST_OF_ITS_WORKPLACE}
 """)
 
 _RENEW = text("""
@@ -52,7 +55,7 @@ async def claim_job(session: AsyncSession, worker: UUID, lease: float) -> Job | 
 
 
 async def seconds_until_next(session: AsyncSession) -> float | None:
-    """Seconds until a job becomes ready without anybody saying so; None when there is none."""
+    """Seconds until a job becomes ready without anybody saying so, negative when it is; None when there is none."""
     seconds: float | None = (await (await session.connection()).execute(_NEXT)).scalar_one()
     return seconds
 

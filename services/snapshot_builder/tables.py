@@ -52,7 +52,7 @@ class Job(Table, table=True):
 
 
 class BaseImage(Table, table=True):
-    """A verified replica without its personal part, in storage. Several may share a `key`; the newest is used."""
+    """A replica without its personal part, in storage. Several may share a `key`; the newest is used."""
 
     __tablename__: ClassVar[str] = "base_images"
 

@@ -15,6 +15,7 @@ from shared.runtime.telemetry import continued
 
 # Nobody waits longer than this for a job that nothing announced.
 LONGEST_WAIT = 30.0
+SHORTEST_WAIT = 0.02  # another worker is just taking it
 AFTER_TROUBLE = 1.0
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,9 @@ async def work(workshop: Workshop, stopping: asyncio.Event) -> None:
                 log.exception("worker %s goes on after trouble", worker)
                 wait = AFTER_TROUBLE
             if not stopping.is_set():
-                await ring_or_timeout(bell, min(LONGEST_WAIT if wait is None else wait, LONGEST_WAIT))
+                await ring_or_timeout(
+                    bell, LONGEST_WAIT if wait is None else min(max(wait, SHORTEST_WAIT), LONGEST_WAIT)
+                )
 
 
 async def _run(workshop: Workshop, job: Job, stopping: asyncio.Event) -> None:

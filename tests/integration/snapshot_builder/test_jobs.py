@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import psycopg
 
 from services.snapshot_builder.accept_request import accept_request
-from services.snapshot_builder.claim_job import claim_job, renew_lease
+from services.snapshot_builder.claim_job import claim_job, renew_lease, seconds_until_next
 from services.snapshot_builder.end_workplace import end_workplace
 from services.snapshot_builder.finish_job import finish_failed
 from services.snapshot_builder.tables import Job
@@ -93,6 +93,14 @@ async def test_competing_workers_take_different_jobs_and_wait_for_none(stand: St
         assert first is not None
         assert second is not None
         assert first.package != second.package
+
+
+async def test_a_job_that_fell_due_a_moment_ago_is_not_waited_for(stand: Stand) -> None:
+    await asked(stand, requested())
+    async with stand.sessions() as session:
+        seconds = await seconds_until_next(session)
+    assert seconds is not None
+    assert seconds <= 0
 
 
 async def test_packages_of_one_workplace_are_built_in_the_order_they_were_asked_for(stand: Stand) -> None:

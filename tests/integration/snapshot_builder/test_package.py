@@ -155,6 +155,22 @@ async def test_a_base_image_that_got_lost_is_built_again(stand: Stand) -> None:
     assert again.id != image.id
 
 
+async def test_a_damaged_base_image_is_never_offered_and_built_again(stand: Stand, tmp_path: Path) -> None:
+    async with stand.running() as running:
+        await running.request()
+        await running.witness.next(PackageBuilt)
+        (image,) = await stand.base_images()
+        cached = tmp_path / "home" / "snapshot-builder" / "cache" / f"{image.id}.db"
+        with closing(sqlite3.connect(cached, isolation_level=None)) as replica:
+            replica.execute("UPDATE goods SET name = 'something else' WHERE id = 'g7'")
+        request = await running.request()
+        event = await running.witness.next(PackageBuilt)
+    assert event.package.id == request.package
+    assert (await stand.jobs())[request.package].attempts == 2
+    (again,) = await stand.base_images()
+    assert again.id != image.id
+
+
 async def test_the_package_is_told_to_services_and_to_nobody_else(stand: Stand) -> None:
     async with stand.running() as running:
         await running.request()
