@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import psycopg
 from anyio import CapacityLimiter, to_thread
+from psycopg import errors
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from shared.replication.manifest import ManifestInvalid, parse
@@ -18,6 +19,8 @@ from shared.runtime.settings import ConnectionSettings
 
 T = TypeVar("T")
 Connection = psycopg.Connection[Any]
+# Tables, columns or functions that the model or schema `yurt` counts on are not there.
+_NOT_ATTACHED = (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction, errors.InvalidSchemaName)
 RETRY_AFTER = {"Retry-After": "30"}
 
 
@@ -79,7 +82,10 @@ class ApplicationDatabases:
                     return work(connection)
             except ProtocolProblem as refused:
                 raise Problem(refused.code, refused.detail, status=refused.status, **refused.extra) from refused
-            except (PoolTimeout, psycopg.OperationalError) as error:
+            except _NOT_ATTACHED as error:
+                detail = "The application was altered or restored: the operator has to attach it again."
+                raise Problem("configuration_changed", detail) from error
+            except (PoolTimeout, psycopg.OperationalError, psycopg.InterfaceError) as error:
                 raise _unavailable(error) from error
 
         return await to_thread.run_sync(in_thread, limiter=self._limiter)

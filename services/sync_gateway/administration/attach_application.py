@@ -86,7 +86,16 @@ async def declare_restore(
 ) -> dict[str, Any]:
     """The application's history has a new generation: every workplace uploads first and gets the whole scope again."""
     application = await catalogue.get(code, fresh=True)
-    generation = await databases.run_on(application.connection, lambda connection: capture.restored(connection, code))
+
+    def restore(connection: Connection) -> str:
+        try:
+            return capture.restored(connection, code)
+        except LookupError as error:
+            raise Problem(
+                "configuration_changed", "The restored database knows no capture: attach it again."
+            ) from error
+
+    generation = await databases.run_on(application.connection, restore)
     names = ("subscriber", "title", "manifest", "connection", "area", "configuration", "version", "platform")
     document = {name: getattr(application, name) for name in (*names, "organisations_declared")}
     await ask(provisioning, "PUT", f"/applications/{code}", document | {"generation": generation})

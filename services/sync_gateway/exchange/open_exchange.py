@@ -37,10 +37,10 @@ class Greeting(BaseModel):
     position: str
     scope_version: int
     last_message: int
-    sending: int | None
+    sending: int | None = None
     pending: int
     free: dict[str, int] | None = None
-    verify: bool | None = None
+    verify: bool | str | None = None
     program: str
 
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -9,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from services.sync_gateway.access.rights import require_administrator
 from services.sync_gateway.administration.describe_application import describe_application, list_applications
 from services.sync_gateway.administration.list_exchanges import Filters, export_exchanges, list_exchanges
-from services.sync_gateway.administration.marks import page, read_mark
+from services.sync_gateway.administration.marks import read_mark
 from services.sync_gateway.http.callers import SignedIn
 from services.sync_gateway.http.lists import DEFAULT_LIMIT, After, Limit
 from services.sync_gateway.http.wiring import Wired
@@ -17,7 +18,7 @@ from services.sync_gateway.moments import id_of
 
 router = APIRouter(tags=["applications"])
 
-Moment = Annotated[datetime | None, Query()]
+NOBODY = UUID(int=0)
 
 
 @router.get("/applications")
@@ -42,7 +43,7 @@ async def get_exchanges(
     person: SignedIn,
     parts: Wired,
     workplace: Annotated[str | None, Query(max_length=100)] = None,
-    result: Annotated[str | None, Query(max_length=100)] = None,
+    result: Annotated[str | None, Query(max_length=100, pattern="^[a-z_]*$")] = None,
     since: Annotated[datetime | None, Query(alias="from")] = None,
     until: Annotated[datetime | None, Query(alias="to")] = None,
     limit: Limit = DEFAULT_LIMIT,
@@ -50,14 +51,11 @@ async def get_exchanges(
 ) -> Response | dict[str, Any]:
     """The exchanges of its workplaces, newest first; all of them as CSV when that is accepted rather than JSON."""
     require_administrator(person, app)
-    wanted = id_of(workplace) if workplace is not None else None
+    wanted = None if workplace is None else id_of(workplace) or NOBODY
     filters = Filters(wanted, result, _in_utc(since), _in_utc(until))
-    nothing = workplace is not None and wanted is None
     if _prefers_csv(request.headers.get("accept", "")):
         headers = {"Content-Disposition": f'attachment; filename="exchanges-{app}.csv"'}
         return StreamingResponse(export_exchanges(parts.sessions, app, filters), media_type="text/csv", headers=headers)
-    if nothing:
-        return page([], limit, None)
     return await list_exchanges(parts.sessions, app, filters, limit, read_mark(after))
 
 

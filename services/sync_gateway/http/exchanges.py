@@ -1,11 +1,12 @@
 """The exchange of a workplace with its application."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import IO, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field, StringConstraints
+from starlette.requests import ClientDisconnect
 
 from services.sync_gateway.administration.kept_replies import Reply, reply_once
 from services.sync_gateway.exchange import message_body, running_exchange
@@ -46,9 +47,10 @@ class GreetingBody(Body, Greeting):
     position: Position
     scope_version: Count
     last_message: Count
-    sending: Annotated[int, Field(ge=1, le=BIGINT, strict=True)] | None
+    sending: Annotated[int, Field(ge=1, le=BIGINT, strict=True)] | None = None
     pending: Count
     free: dict[TableName, Count] | None = None
+    verify: bool | Literal["tables", "buckets"] | None = None
     program: Line
 
 
@@ -112,7 +114,7 @@ async def post_message(
         raise Problem("unsupported_media_type", f"A message is {NDJSON}.")
     if yurt_version is None:
         raise message_body.invalid_body("Yurt-Version is missing: the version the message was written in.")
-    body = await message_body.receive(request.stream(), content_digest, content_encoding, parts.exchange)
+    body = await message_body.receive(_chunks(request), content_digest, content_encoding, parts.exchange)
     try:
         answer = await receive_message(
             parts.sessions,
@@ -187,6 +189,14 @@ async def post_completion(body: CompletionBody, living: Living, parts: Wired) ->
 async def delete_exchange(living: Living, parts: Wired) -> None:
     """Abandon it."""
     await abandon_exchange(parts.sessions, parts.objects, living[0])
+
+
+async def _chunks(request: Request) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in request.stream():
+            yield chunk
+    except ClientDisconnect as error:
+        raise Problem("bad_request", "The line broke before the message was whole.") from error
 
 
 def accepts_gzip(header: str) -> bool:
