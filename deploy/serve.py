@@ -1,5 +1,6 @@
 """`make serve`: the stack in the foreground until Ctrl+C or SIGTERM."""
 
+import os
 import signal
 import sys
 
@@ -14,6 +15,7 @@ from shared.runtime.settings import SettingsInvalid, load_all
 def main() -> int:
     """0 after an orderly end; 1 with a sentence when the stack cannot start."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    os.umask(0o077)  # state holds business data and secrets: nobody else's to read
     try:
         (settings,) = load_all(StackSettings)
         with Stack(settings, say=_say) as stack:

@@ -1,6 +1,7 @@
 """`make demo`: starts the stack, tells the story, ends the stack. Exit code 0 only if every promise held."""
 
 import argparse
+import os
 import signal
 import socket
 import sys
@@ -28,6 +29,7 @@ def main() -> int:
     narrator = Narrator()
     began = time.monotonic()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    os.umask(0o077)  # as `make serve`, over the same state
     try:
         (settings,) = load_all(StackSettings)
         sources(plot)

@@ -52,6 +52,10 @@ def test_sigterm_ends_everything_in_order_and_a_kill_does_not_hinder_the_next_st
             assert operator.status_code == 200
             assert httpx.get(f"{url}/operator/v1/dead-letters").status_code == 401
             running = below(second)
+            secrets = [
+                passable_folder / name for name in ("operator-token", "service-token", "s3-credentials", "objects")
+            ]
+            assert [oct(path.stat().st_mode & 0o077) for path in secrets] == ["0o0"] * 4
             os.kill(second.pid, signal.SIGTERM)
             assert second.wait() == 0
     assert alive(left) == []
