@@ -44,12 +44,12 @@ def install(conn: Connection[Any], application: str, model: Model) -> Capture:
     """
     with conn.transaction():
         conn.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
-        conn.execute(_EXCLUSIVE)
         conn.execute("SET LOCAL client_min_messages = warning")
-        conn.execute(files(__package__).joinpath("schema.sql").read_bytes())
+        _exclude_others(conn)
         try:
-            _install_triggers(conn, model)
-        except errors.LockNotAvailable as error:
+            conn.execute(files(__package__).joinpath("schema.sql").read_bytes())
+            _install_triggers(conn, application, model)
+        except (errors.LockNotAvailable, errors.DeadlockDetected) as error:
             raise ApplicationBusy(str(error)) from error
         configuration = model.manifest.configuration
         conn.execute(
@@ -80,7 +80,7 @@ def remove(conn: Connection[Any], application: str) -> None:
     with conn.transaction():
         conn.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
         conn.execute("SET LOCAL client_min_messages = warning")
-        conn.execute(_EXCLUSIVE)
+        _exclude_others(conn)
         if conn.execute("SELECT to_regclass('yurt.applications') IS NULL").fetchone() == (True,):
             return
         row = conn.execute(
@@ -108,7 +108,7 @@ def remove(conn: Connection[Any], application: str) -> None:
                     _drop_triggers(conn, schema, name)
             if not all_others:
                 conn.execute("DROP SCHEMA yurt CASCADE")
-        except errors.LockNotAvailable as error:
+        except (errors.LockNotAvailable, errors.DeadlockDetected) as error:
             raise ApplicationBusy(str(error)) from error
 
 
@@ -145,6 +145,13 @@ def restored(conn: Connection[Any], application: str) -> str:
 _ATTACHED = "SELECT code, area, configuration, version, fingerprint, generation FROM yurt.applications WHERE code = %s"
 
 
+def _exclude_others(conn: Connection[Any]) -> None:
+    try:
+        conn.execute(_EXCLUSIVE)
+    except errors.LockNotAvailable as error:
+        raise ApplicationBusy(str(error)) from error
+
+
 def _attached(conn: Connection[Any], application: str) -> Capture:
     with conn.cursor(row_factory=class_row(Capture)) as cursor:
         capture = cursor.execute(_ATTACHED, [application]).fetchone()
@@ -153,8 +160,16 @@ def _attached(conn: Connection[Any], application: str) -> Capture:
     return capture
 
 
-def _install_triggers(conn: Connection[Any], model: Model) -> None:
+def _install_triggers(conn: Connection[Any], application: str, model: Model) -> None:
     configuration = model.manifest.configuration.name
+    # A configuration that was renamed keeps its triggers, unless another application still goes by the old name.
+    conn.execute(
+        "UPDATE yurt.captured SET configuration = %(new)s"
+        " WHERE configuration = (SELECT configuration FROM yurt.applications WHERE code = %(code)s)"
+        " AND NOT EXISTS (SELECT 1 FROM yurt.applications a"
+        "  WHERE a.code <> %(code)s AND a.configuration = captured.configuration)",
+        {"new": configuration, "code": application},
+    )
     captured = {
         (schema, name): (owner, definition)
         for schema, name, owner, definition in conn.execute(
@@ -172,12 +187,12 @@ def _install_triggers(conn: Connection[Any], model: Model) -> None:
     for (schema, name), definitions in wanted.items():
         definition = hashlib.sha256("\n".join(definitions).encode()).hexdigest()
         owner, present = captured.get((schema, name), (configuration, None))
-        if present == definition:
-            continue
         if owner != configuration:
             raise ManifestInvalid(
                 [Mistake("configuration.name", f"table {name} is captured for configuration {owner}")]
             )
+        if present == definition:
+            continue
         _drop_triggers(conn, schema, name)
         for statement in definitions:
             conn.execute(statement.encode())
@@ -187,5 +202,5 @@ def _install_triggers(conn: Connection[Any], model: Model) -> None:
 def _drop_triggers(conn: Connection[Any], schema: str, name: str) -> None:
     """Dropping the functions drops the triggers on the table and on all its partitions."""
     for operation in OPERATIONS:
-        conn.execute(f"DROP FUNCTION IF EXISTS {function_name(name, operation)} CASCADE".encode())
+        conn.execute(f"DROP FUNCTION IF EXISTS {function_name(schema, name, operation)} CASCADE".encode())
     conn.execute("DELETE FROM yurt.captured WHERE schema_name = %s AND table_name = %s", [schema, name])

@@ -35,7 +35,7 @@ class CatalogueForeignKey:
 @dataclass(frozen=True)
 class CatalogueTable:
     """One table. `uniques` are the column sets of its unique indexes without predicate or expression, `leaves` the
-    partitions that hold rows (with their schema), empty for a plain table."""
+    partitions of every level (with their schema), empty for a plain table: a statement may name any of them."""
 
     name: str
     columns: tuple[CatalogueColumn, ...]
@@ -91,7 +91,8 @@ SELECT f.conrelid AS oid, f.conname AS name, target.relname AS target,
        (SELECT array_agg(a.attname::text ORDER BY k.place) FROM unnest(f.confkey) WITH ORDINALITY k(attnum, place)
         JOIN pg_catalog.pg_attribute a ON a.attrelid = f.confrelid AND a.attnum = k.attnum) AS target_columns
 FROM pg_catalog.pg_constraint f
-JOIN pg_catalog.pg_class target ON target.oid = f.confrelid
+JOIN pg_catalog.pg_class own ON own.oid = f.conrelid
+JOIN pg_catalog.pg_class target ON target.oid = f.confrelid AND target.relnamespace = own.relnamespace
 WHERE f.contype = 'f' AND f.conrelid = ANY(%(oids)s) AND f.conparentid = 0
 ORDER BY f.conrelid, f.conname
 """
@@ -102,7 +103,7 @@ FROM unnest(%(oids)s::oid[]) root(oid)
 CROSS JOIN LATERAL pg_catalog.pg_partition_tree(root.oid) tree
 JOIN pg_catalog.pg_class c ON c.oid = tree.relid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE tree.isleaf AND tree.relid <> root.oid
+WHERE tree.relid <> root.oid
 ORDER BY root.oid, n.nspname, c.relname
 """
 

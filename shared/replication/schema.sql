@@ -39,7 +39,10 @@ CREATE TABLE IF NOT EXISTS yurt.history (
     recipient text,
     rejected boolean NOT NULL DEFAULT false
 );
-CREATE INDEX IF NOT EXISTS history_xid ON yurt.history (xid);
+-- IF NOT EXISTS would wait for the writers of the history before it looked.
+DO $$ BEGIN
+    IF to_regclass('yurt.history_xid') IS NULL THEN CREATE INDEX history_xid ON yurt.history (xid); END IF;
+END $$;
 
 -- What a workplace has pushed and acknowledged. baseline: the last message before its present replica began to count.
 CREATE TABLE IF NOT EXISTS yurt.workplaces (

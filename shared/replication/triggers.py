@@ -10,25 +10,30 @@ from shared.replication.model import Column, Model, Root, Table
 OPERATIONS = ("insert", "update", "delete", "truncate")
 
 # Types without an equality operator, and all that are not ours, are compared by their text.
-_COMPARABLE = {"integer", "numeric", "real", "double", "boolean", "bytea"}
+# Numbers of type numeric too: 1.0 and 1.00 are equal but are not printed alike.
+_COMPARABLE = {"integer", "real", "double", "boolean", "bytea"}
 
 
-def function_name(table: str, operation: str) -> str:
-    """The trigger function of a table; unique however long the table's name is."""
-    return f"yurt.{quote(f'{table[:40]}_{hashlib.sha256(table.encode()).hexdigest()[:6]}_{operation}')}"
+def function_name(schema: str, table: str, operation: str) -> str:
+    """The trigger function of a table; unique however long the table's name is, and within PostgreSQL's 63 bytes."""
+    digest = hashlib.sha256(f"{schema}.{table}".encode()).hexdigest()[:8]
+    start = table.encode()[:40].decode(errors="ignore")
+    return f"yurt.{quote(f'{start}_{digest}_{operation}')}"
 
 
 def statements(model: Model, root: Root, table: Table) -> Iterator[str]:
     """The functions of one table and their triggers, on it and on each of its partitions."""
     bodies = _part_marks(model, root, table) if table.parent else _root_marks(model, root)
-    bodies["truncate"] = f"SELECT {literal(root.name)}, NULL, NULL, NULL, NULL"
+    bodies["truncate"] = f"SELECT {literal(root.name)}, NULL::text[], NULL::text, NULL::text, NULL::text"
     transitions = {"insert": "NEW TABLE AS added", "update": "OLD TABLE AS removed NEW TABLE AS added"}
     transitions |= {"delete": "OLD TABLE AS removed"}
     for operation in OPERATIONS:
         # Keys are printed in one way whatever the writer's settings; the search path cannot be turned against us.
         yield f"""
-CREATE OR REPLACE FUNCTION {function_name(table.name, operation)}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+CREATE OR REPLACE FUNCTION {function_name(table.schema, table.name, operation)}() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET "DateStyle" = 'ISO, YMD' SET "TimeZone" = 'UTC' SET extra_float_digits = 1
+SET "IntervalStyle" = 'postgres' SET bytea_output = 'hex'
 AS $capture$
 BEGIN
     INSERT INTO yurt.history (table_name, key, area, organisation_before, organisation_after, origin)
@@ -43,7 +48,7 @@ END $capture$"""
             trigger = quote(f"yurt_{operation}")
             yield f"""
 CREATE TRIGGER {trigger} AFTER {operation} ON {target} {referencing}
-FOR EACH STATEMENT EXECUTE FUNCTION {function_name(table.name, operation)}()"""
+FOR EACH STATEMENT EXECUTE FUNCTION {function_name(table.schema, table.name, operation)}()"""
             # Also for writers that play a replica's part (logical restores, other replication tools).
             yield f"ALTER TABLE {target} ENABLE ALWAYS TRIGGER {trigger}"
 
@@ -76,7 +81,8 @@ def _part_marks(model: Model, root: Root, part: Table) -> dict[str, str]:
         key = f"ARRAY[{parent}::text]"
         return f"SELECT DISTINCT {literal(root.name)}, {key}, {_area(model, alias)}, NULL, NULL FROM {source}"
 
-    key = " AND ".join(f"o.{quote(name)} = n.{quote(name)}" for name in part.key_names)
+    area = [model.area_column] if model.area_column else []
+    key = " AND ".join(f"o.{quote(name)} = n.{quote(name)}" for name in [*part.key_names, *area])
     same = " AND ".join(f"NOT ({_differs(column)})" for column in part.columns)
     unchanged = f"EXISTS (SELECT 1 FROM {{other}} WHERE {key} AND {same})"
     return {
