@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
+from time import monotonic
 from typing import Any, TypeVar
 
 import psycopg
@@ -45,22 +46,25 @@ class Application:
 class ApplicationDatabases:
     """Runs synchronous work on application databases, never more than `calls` at one time, never on the event loop."""
 
-    def __init__(self, connections: ConnectionSettings, *, calls: int, size: int, seconds: float) -> None:
+    def __init__(
+        self, connections: ConnectionSettings, *, calls: int, size: int, seconds: float, binds_for: float
+    ) -> None:
         self._connections = connections
         self._limiter = CapacityLimiter(calls)
         self._size = size
         self._seconds = seconds
+        self._binds_for = binds_for
         self._pools: dict[str, ConnectionPool[Connection]] = {}
-        self._models: dict[str, tuple[tuple[str, str, str | None], Model]] = {}
+        self._models: dict[str, tuple[tuple[str, str, str | None], Model, float]] = {}
         self._lock = Lock()
 
     async def run(self, application: Application, work: Callable[[Connection, Model], T], *, anew: bool = False) -> T:
         """What `work` returns, called with a connection and the application's model in a thread.
 
         The connection commits each statement by itself; `work` opens its transactions. `anew` binds the manifest to the
-        catalogue as it is now, so that an altered table is noticed. A database that is away becomes 503
-        `application_unavailable`; a manifest that does not fit its catalogue any more 409 `configuration_changed`; what
-        the heart refuses its own problem.
+        catalogue again when that was `binds_for` seconds ago, so that an altered table is noticed. A database that is
+        away becomes 503 `application_unavailable`; a manifest that does not fit its catalogue any more 409
+        `configuration_changed`; what the heart refuses its own problem.
         """
 
         def with_model(connection: Connection) -> T:
@@ -103,8 +107,9 @@ class ApplicationDatabases:
     def _model(self, connection: Connection, application: Application, *, anew: bool) -> Model:
         made_of = (application.manifest, application.connection, application.area)
         known = self._models.get(application.code)
-        if anew or known is None or known[0] != made_of:
-            known = (made_of, load(connection, parse(application.manifest), application.area))
+        stale = known is not None and anew and monotonic() - known[2] >= self._binds_for
+        if known is None or known[0] != made_of or stale:
+            known = (made_of, load(connection, parse(application.manifest), application.area), monotonic())
             self._models[application.code] = known
         return known[1]
 

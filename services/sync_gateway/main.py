@@ -57,6 +57,7 @@ def create_app(
             calls=door.application_calls,
             size=door.application_connections,
             seconds=door.application_timeout,
+            binds_for=door.application_binds_for,
         ),
         feed=WorkplaceFeed(database.conninfo(engine)),
         bus=bus,

@@ -154,7 +154,7 @@ class _Gunzip:
                 self._decoder = zlib.decompressobj(GZIP)
                 continue
             chunk = self._decoder.unconsumed_tail
-            if not chunk and len(piece) < _STEP:  # a full piece may leave more inside the decoder
+            if not chunk:  # output the decoder still holds comes with the next chunk: the trailer is always later
                 return
 
 
