@@ -1,7 +1,8 @@
 """Whether a manifest fits its database: every mistake with its place."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+from shared.protocol.values import INTEGER, kind
 from shared.replication.catalogue import CatalogueTable
 from shared.replication.manifest import Aggregate, Manifest, Mistake, Part
 
@@ -10,8 +11,12 @@ def check(manifest: Manifest, found: Mapping[str, CatalogueTable], area: str | N
     """Every contradiction between a manifest and the tables `found` in the database."""
     if (area is None) == (manifest.configuration.isolation == "column"):
         yield Mistake("area", "an application has an area exactly when its configuration is isolated by column")
+    if manifest.organisations:
+        own = manifest.organisations
+        yield from _missing(found.get(own.table), [("organisations.key", own.key), ("organisations.title", own.title)])
     for at, aggregate in enumerate(manifest.aggregates):
         place = f"aggregates[{at}]"
+        yield from _closed_mistakes(f"{place}.closed", manifest, aggregate, found)
         optional = {
             "organisation": aggregate.organisation,
             "title": aggregate.title,
@@ -39,15 +44,42 @@ def _table_mistakes(
     area_column = manifest.configuration.area_column
     if area_column and area_column not in by_name:
         yield Mistake(f"{place}.table", f"{described.table} has no area column {area_column}")
+    used = {
+        **{field: name for field, name in columns.items() if name},
+        **{f"key[{n}]": k for n, k in enumerate(described.key)},
+    }
+    for field, name in used.items():
+        if name == area_column:
+            yield Mistake(f"{place}.{field}", f"{name} is the area column, which no replica has")
     named = [(f"{place}.{field}", name) for field, name in columns.items() if name]
     named += [(f"{place}.key[{at}]", name) for at, name in enumerate(described.key)]
     named += [(f"{place}.exclude[{at}]", name) for at, name in enumerate(described.exclude)]
     named += [(f"{place}.within_scope[{at}]", name) for at, name in enumerate(described.within_scope)]
-    for where, name in named:
-        if name not in by_name:
-            yield Mistake(where, f"{described.table} has no column {name}")
+    yield from _missing(table, named)
+    number = by_name.get(columns.get("number.column") or "")
+    if number and number.cast not in {"text", "character varying", "bpchar", "character"}:
+        yield Mistake(f"{place}.number.column", f"{number.name} is {number.type}: numbers like A-1 need a text column")
     yield from _key_mistakes(place, described, table, area_column)
     yield from _column_mistakes(place, described, table)
+
+
+def _missing(table: CatalogueTable | None, named: Iterable[tuple[str, str]]) -> Iterator[Mistake]:
+    names = {column.name for column in table.columns} if table else set()
+    for where, name in named:
+        if table and name not in names:
+            yield Mistake(where, f"{table.name} has no column {name}")
+
+
+def _closed_mistakes(
+    place: str, manifest: Manifest, aggregate: Aggregate, found: Mapping[str, CatalogueTable]
+) -> Iterator[Mistake]:
+    closed = aggregate.closed
+    if closed and closed.table not in found:
+        schema = manifest.configuration.schema_name
+        yield Mistake(f"{place}.table", f"there is no table {closed.table} in schema {schema}")
+    elif closed:
+        named = [(f"{place}.organisation", closed.organisation), (f"{place}.until", closed.until)]
+        yield from _missing(found[closed.table], named)
 
 
 def _key_mistakes(
@@ -58,6 +90,14 @@ def _key_mistakes(
         yield Mistake(
             f"{place}.key", f"{', '.join(described.key)} is no primary key or unique key of {described.table}"
         )
+    by_name = {column.name: column for column in table.columns}
+    for at, column in enumerate(by_name.get(name) for name in described.key):
+        if column and column.nullable:
+            yield Mistake(f"{place}.key[{at}]", f"{column.name} may be NULL: a key must not")
+    key = [column for name in described.key if (column := by_name.get(name))]
+    leased = next((column for column in key if column.sequence), key[-1] if key else None)
+    if described.keys == "range" and leased and kind(leased.type) != INTEGER:
+        yield Mistake(f"{place}.keys", f"{leased.name} is {leased.type}: only integers are leased in ranges")
 
 
 def _column_mistakes(place: str, described: Aggregate | Part, table: CatalogueTable) -> Iterator[Mistake]:
@@ -71,8 +111,14 @@ def _column_mistakes(place: str, described: Aggregate | Part, table: CatalogueTa
     for at, name in enumerate(described.within_scope):
         if name in by_name and not any(name in key.columns for key in table.foreign_keys):
             yield Mistake(f"{place}.within_scope[{at}]", f"{name} has no foreign key")
+    kept = [name for name in by_name if name not in described.exclude]
+    for name in kept:
+        if any(letter in '"\\' or letter < " " for letter in name):
+            yield Mistake(
+                f"{place}.table", f"column {name!r}: quotes, backslashes and controls do not fit SQLite's JSON"
+            )
     folded: dict[str, str] = {}
-    for name in by_name:
+    for name in kept:
         if name.lower() in folded:
             yield Mistake(
                 f"{place}.table", f"{name} and {folded[name.lower()]} differ only in case, SQLite cannot hold both"

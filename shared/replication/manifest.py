@@ -128,7 +128,15 @@ def parse(text: str) -> Manifest:
     try:
         manifest = Manifest.model_validate(document)
     except ValidationError as error:
-        raise ManifestInvalid([Mistake(_place(item["loc"]), item["msg"]) for item in error.errors()]) from error
+        found = {_place(item["loc"]): item["msg"] for item in error.errors()}
+        # A list whose items are all wrong is called too short as well.
+        raise ManifestInvalid(
+            [
+                Mistake(place, text)
+                for place, text in found.items()
+                if not any(other.startswith(f"{place}[") for other in found)
+            ]
+        ) from error
     mistakes = list(_contradictions(manifest))
     if mistakes:
         raise ManifestInvalid(mistakes)
@@ -149,6 +157,8 @@ def _contradictions(manifest: Manifest) -> Iterator[Mistake]:
         yield from _table_name(place, aggregate.table, seen)
         for part_at, part in enumerate(aggregate.parts):
             yield from _table_name(f"{place}.parts[{part_at}]", part.table, seen)
+            for column in sorted({*part.key, part.parent} & set(part.exclude)):
+                yield Mistake(f"{place}.parts[{part_at}].exclude", f"column {column} is needed by the replica")
         if aggregate.parts and len(aggregate.key) != 1:
             yield Mistake(f"{place}.key", "parts refer to their root by one column: the key must have one")
         if aggregate.organisation and manifest.organisations is None:
@@ -160,8 +170,18 @@ def _contradictions(manifest: Manifest) -> Iterator[Mistake]:
         kept = {*aggregate.key, *filter(None, [aggregate.organisation, aggregate.title])}
         for column in sorted(kept & set(aggregate.exclude)):
             yield Mistake(f"{place}.exclude", f"column {column} is needed by the replica")
-    if manifest.organisations and manifest.organisations.table.lower() not in seen:
+    yield from _organisations(manifest)
+
+
+def _organisations(manifest: Manifest) -> Iterator[Mistake]:
+    own = manifest.organisations
+    if own is None:
+        return
+    aggregate = next((found for found in manifest.aggregates if found.table == own.table), None)
+    if aggregate is None:
         yield Mistake("organisations.table", "the organisations table must be an aggregate too")
+    elif aggregate.key != (own.key,):
+        yield Mistake("organisations.key", f"it must be the key of the aggregate {own.table}")
 
 
 def _table_name(place: str, table: str, seen: dict[str, str]) -> Iterator[Mistake]:

@@ -131,6 +131,7 @@ def load(conn: Connection[Any], manifest: Manifest, area: str | None) -> Model:
     names = [
         name for aggregate in manifest.aggregates for name in (aggregate.table, *(p.table for p in aggregate.parts))
     ]
+    names += [aggregate.closed.table for aggregate in manifest.aggregates if aggregate.closed]
     found = read_tables(conn, schema, names)
     mistakes = list(check(manifest, found, area))
     if mistakes:

@@ -61,6 +61,6 @@ parts = [ { table = "bill_lines", key = ["id"], parent = "bill" } ]
 [[aggregates]]
 table = "events"
 key = ["id", "at"]
-keys = "range"
+keys = "natural"
 organisation = "firm"
 """

@@ -1,0 +1,69 @@
+# ruff: noqa: E501, Q003 -- rows and their lines as they are
+"""Digests by the page's rules (protocol.md, Digests), worked out without the code under test."""
+
+import sqlite3
+from hashlib import sha256
+
+import pytest
+
+from shared.protocol.digest import bucket_of, row_encoder, table_digests
+
+TYPES = ("bigint", "double precision", "real", "boolean", "bytea", "text", "jsonb", "integer[]", "numeric(5,2)")
+
+
+@pytest.mark.parametrize(
+    ("row", "line"),
+    [
+        ((1, 1.5, 0.1, 1, b"\x00\xff", "қ\t\"\\\x01\x7f/", '{"a": 1}', "[1,2]", "1.00"),
+         r'[1,"3ff8000000000000","3fb999999999999a",true,"AP8=","қ\t\"\\\u0001' + '\x7f/","{\\"a\\": 1}","[1,2]","1.00"]'),
+        ((2**53, -0.0, "NaN", 0, b"", "", None, None, "NaN"),
+         '["9007199254740992","0000000000000000","NaN",false,"","",null,null,"NaN"]'),
+        ((-(2**53) + 1, 3, "-Infinity", None, None, None, "null", "[]", None),
+         '[-9007199254740991,"4008000000000000","-Infinity",null,null,null,"null","[]",null]'),
+    ],
+)  # fmt: skip
+def test_a_row_is_the_json_array_of_its_columns(row: tuple[object, ...], line: str) -> None:
+    assert row_encoder(TYPES)(row) == line.encode()
+
+
+def test_the_digest_is_the_sum_of_the_first_eight_bytes_and_buckets_follow_the_root_s_key() -> None:
+    db = sqlite3.connect(":memory:")
+    db.executescript(
+        """CREATE TABLE yurt_columns (table_name, ordinal, column_name, type, nullable, generated, key_ordinal);
+        CREATE TABLE yurt_aggregates (table_name, part_table, parent_column);
+        INSERT INTO yurt_columns VALUES ('o', 1, 'b', 'text', 0, 0, 2), ('o', 2, 'a', 'integer', 0, 0, 1),
+            ('l', 1, 'id', 'integer', 0, 0, 1), ('l', 2, 'o', 'bigint', 0, 0, NULL);
+        INSERT INTO yurt_aggregates VALUES ('o', NULL, NULL), ('o', 'l', 'o');
+        CREATE TABLE o (b TEXT, a INTEGER); CREATE TABLE l (id INTEGER, o INTEGER);
+        INSERT INTO o VALUES ('x', 1), ('y', 2); INSERT INTO l VALUES (1, 7), (2, 7)"""
+    )
+    roots = [int(sha256(line).hexdigest()[:16], 16) for line in (b'["x",1]', b'["y",2]')]
+    lines = [int(sha256(line).hexdigest()[:16], 16) for line in (b"[1,7]", b"[2,7]")]
+    found = table_digests(db, buckets=True)
+    assert found["o"]["rows"] == found["l"]["rows"] == 2
+    assert found["o"]["digest"] == f"{sum(roots) % 2**64:016x}"
+    assert found["l"]["digest"] == f"{sum(lines) % 2**64:016x}"
+    for key, value in ((b'[1,"x"]', roots[0]), (b'[2,"y"]', roots[1])):  # in the order of the key, not of the columns
+        assert bucket_of(key) == sha256(key).digest()[0]
+        assert found["o"]["buckets"][sha256(key).digest()[0]] == f"{value:016x}"
+    assert found["l"]["buckets"][sha256(b"[7]").digest()[0]] == f"{sum(lines) % 2**64:016x}"
+    assert len(found["l"]["buckets"]) == 256
+    db.close()
+
+
+def test_the_digest_of_known_rows_never_changes() -> None:
+    """`printf '[1]' | sha256sum` begins with 080a9ed428559ef6."""
+    db = sqlite3.connect(":memory:")
+    db.executescript(
+        """CREATE TABLE yurt_columns (table_name, ordinal, column_name, type, nullable, generated, key_ordinal);
+        CREATE TABLE yurt_aggregates (table_name, part_table, parent_column);
+        INSERT INTO yurt_columns VALUES ('t', 1, 'a', 'integer', 0, 0, 1); INSERT INTO yurt_aggregates VALUES ('t', NULL, NULL);
+        CREATE TABLE t (a INTEGER); INSERT INTO t VALUES (1)"""
+    )
+    assert table_digests(db) == {"t": {"rows": 1, "digest": SHA_ONE}}
+    db.execute("DELETE FROM t")
+    assert table_digests(db) == {"t": {"rows": 0, "digest": "0000000000000000"}}
+    db.close()
+
+
+SHA_ONE = "080a9ed428559ef6"
