@@ -5,6 +5,7 @@ import signal
 import sys
 
 from deploy.processes import ProcessFailed
+from deploy.servers.named import NamedServerSilent
 from deploy.servers.server import ServerMissing
 from deploy.stack.home import HomeInUse
 from deploy.stack.settings import StackSettings
@@ -23,7 +24,7 @@ def main() -> int:
             signal.pause()
     except KeyboardInterrupt:
         _say("Yurt has ended; its state stays.")
-    except (SettingsInvalid, HomeInUse, ServerMissing, ProcessFailed) as error:
+    except (SettingsInvalid, HomeInUse, ServerMissing, NamedServerSilent, ProcessFailed) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

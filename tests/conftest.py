@@ -12,7 +12,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from deploy.servers.found import NamedServerSilent, find_amqp, find_postgres, find_s3
+from deploy.servers.found import find_amqp, find_postgres, find_s3
+from deploy.servers.named import NamedServerSilent
 from deploy.servers.server import Server, ServerMissing
 
 # With pytest-xdist the controller finds the servers; its workers inherit these settings and only read them.

@@ -14,6 +14,7 @@ from deploy.demo.narrator import Narrator, StoryBroken
 from deploy.demo.plot import read_plot
 from deploy.demo.story import tell
 from deploy.processes import ProcessFailed
+from deploy.servers.named import NamedServerSilent
 from deploy.servers.server import ServerMissing
 from deploy.stack.home import HomeInUse
 from deploy.stack.settings import StackSettings
@@ -36,7 +37,15 @@ def main() -> int:
         narrator.chapter("Yurt starts on this computer")
         with Stack(_on_a_free_port(settings), say=narrator.say) as stack:
             tell(narrator, stack, plot)
-    except (SettingsInvalid, HomeInUse, ServerMissing, ProcessFailed, StoryBroken, httpx.HTTPError) as error:
+    except (
+        SettingsInvalid,
+        HomeInUse,
+        ServerMissing,
+        NamedServerSilent,
+        ProcessFailed,
+        StoryBroken,
+        httpx.HTTPError,
+    ) as error:
         print(f"\n✗ {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 
 from deploy.servers import container, postgres, rabbit
+from deploy.servers.named import NamedServerSilent, named_server
 from deploy.servers.postgres import WheelPostgres
 from deploy.servers.rabbit import PackageRabbit
 from deploy.servers.rclone import RcloneStore
@@ -70,18 +71,9 @@ def _first(part: str, ways: Sequence[Callable[[], Server | None]]) -> Server:
     raise ServerMissing(f"{part} cannot be had: " + " · ".join(tried))
 
 
-class NamedServerSilent(Exception):
-    """A server was named by a setting and does not answer: another one is not taken in its place."""
-
-
 def _given(part: str, setting: str, version_of: Callable[[str], str]) -> Server | None:
     url = os.environ.get(setting)
-    if not url:
-        return None
-    try:
-        return Server(part, version_of(url), url, setting)
-    except (OSError, psycopg.Error) as error:
-        raise NamedServerSilent(f"{part} named by {setting} does not answer: {error}") from error
+    return named_server(part, setting, url, version_of) if url else None
 
 
 def _local(part: str, url: str, version_of: Callable[[str], str]) -> Server | None:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from deploy.processes import free_port
 from deploy.servers import postgres, rabbit
+from deploy.servers.named import named_server
 from deploy.servers.postgres import WheelPostgres
 from deploy.servers.rclone import RcloneStore
 from deploy.servers.server import Server
@@ -101,9 +102,7 @@ class Stack:
             self._say("Events go from the outbox to their handlers in process; the four services are one process.")
             self._launch({"yurt": ("deploy.stack.one_process", common | {"YURT_PORT": str(port)})})
         else:
-            broker = Server(
-                "RabbitMQ", rabbit.version_of(self._settings.amqp_url), self._settings.amqp_url, "YURT_AMQP_URL"
-            )
+            broker = named_server("RabbitMQ", "YURT_AMQP_URL", self._settings.amqp_url, rabbit.version_of)
             self._say(f"{broker}; the four services are four processes.")
             self._launch(_four(common | {"YURT_AMQP_URL": broker.url}, port))
         self._say(f"The gateway answers at {self.url}.")
@@ -116,7 +115,7 @@ class Stack:
 
     def _given_postgres(self) -> Server | None:
         url = self._settings.postgres_url
-        return Server("PostgreSQL", postgres.version_of(url), url, "YURT_POSTGRES_URL") if url else None
+        return named_server("PostgreSQL", "YURT_POSTGRES_URL", url, postgres.version_of) if url else None
 
     def _given_s3(self) -> Server | None:
         url = self._settings.s3_url

@@ -7,7 +7,8 @@ import pytest
 
 from deploy.processes import free_port
 from deploy.servers import found, rabbit
-from deploy.servers.found import NamedServerSilent, find_amqp, find_postgres, find_s3
+from deploy.servers.found import find_amqp, find_postgres, find_s3
+from deploy.servers.named import NamedServerSilent
 from deploy.servers.server import Server, ServerMissing
 
 SETTINGS = ("YURT_TEST_POSTGRES_URL", "YURT_TEST_AMQP_URL", "YURT_TEST_S3_URL")
