@@ -10,8 +10,8 @@ import json
 import math
 import struct
 from collections.abc import Callable
-from functools import cache
 from decimal import Decimal, localcontext
+from functools import cache
 from typing import Any
 
 Json = Any
