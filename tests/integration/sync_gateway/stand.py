@@ -186,8 +186,8 @@ async def running_stand(
         connections,
         gateway_settings.PeerSettings(),
         gateway_settings.OperatorSettings(operator_token=SecretStr(OPERATOR_TOKEN)),
-        gateway_settings.ExchangeSettings(delta_direct_limit=20_000),
-        gateway_settings.DoorSettings(application_timeout=2),
+        gateway_settings.ExchangeSettings(delta_direct_limit=60_000),
+        gateway_settings.DoorSettings(application_timeout=2, application_binds_for=0),
     )
     async with AsyncExitStack() as running:
         clients = [

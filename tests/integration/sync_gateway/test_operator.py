@@ -17,6 +17,13 @@ DOORS = [
     ("GET", "dead-letters"),
     ("POST", "dead-letters/00000000-0000-4000-8000-000000000000/replay"),
     ("POST", "applications/trade/restored"),
+    ("GET", "subscribers"),
+    ("GET", "subscribers/acme"),
+    ("GET", "applications"),
+    ("GET", "applications/trade"),
+    ("GET", "applications/trade/workplaces"),
+    ("GET", "applications/trade/exchanges"),
+    ("GET", "workplaces/00000000-0000-4000-8000-000000000000"),
 ]
 
 
