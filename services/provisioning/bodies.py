@@ -55,6 +55,13 @@ class SubscriberDocument(BaseModel):
     name: str
 
 
+class SubscribersPage(BaseModel):
+    """`next` is the mark to go on `after`, null at the end."""
+
+    items: list[SubscriberDocument]
+    next: str | None
+
+
 class ApplicationBody(Body):
     """`PUT /applications/{code}`. `connection` is a name, or a URL where those are allowed."""
 
@@ -83,6 +90,28 @@ class ApplicationDocument(ApplicationBody):
 
     code: str
     users: list[UserDocument]
+
+
+class ApplicationOutline(BaseModel):
+    """An application in a list: without its manifest and its people."""
+
+    code: str
+    subscriber: str
+    title: str | dict[str, str]
+    connection: str
+    area: str | None
+    configuration: str
+    version: str
+    platform: str
+    organisations_declared: bool
+    generation: str | None
+
+
+class ApplicationsPage(BaseModel):
+    """`next` is the mark to go on `after`, null at the end."""
+
+    items: list[ApplicationOutline]
+    next: str | None
 
 
 class UserBody(Body):

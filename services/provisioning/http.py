@@ -14,6 +14,8 @@ from services.provisioning.attach_application import Attachment, attach_applicat
 from services.provisioning.authenticate_user import authenticate_user
 from services.provisioning.change_workplace import Changes, change_workplace
 from services.provisioning.delete_workplace import delete_workplace
+from services.provisioning.list_applications import list_applications
+from services.provisioning.list_subscribers import list_subscribers
 from services.provisioning.list_workplaces import list_workplaces
 from services.provisioning.register_subscriber import register_subscriber
 from services.provisioning.request_package import request_package
@@ -26,6 +28,8 @@ from shared.runtime.problem import Problem
 
 Code = Annotated[str, Path(pattern=bodies.CODE)]
 Login = Annotated[str, Path(pattern=bodies.LOGIN)]
+Limit = Annotated[int, Query(ge=1, le=200)]
+After = Annotated[str | None, Query(max_length=100)]
 
 
 async def transaction(request: Request) -> AsyncIterator[AsyncSession]:
@@ -57,6 +61,13 @@ async def get_subscriber(code: Code, session: Transaction) -> bodies.SubscriberD
     return bodies.SubscriberDocument(code=subscriber.code, name=subscriber.name)
 
 
+@router.get("/subscribers")
+async def get_subscribers(session: Transaction, limit: Limit = 50, after: After = None) -> bodies.SubscribersPage:
+    """All subscribers, by code."""
+    items, following = await list_subscribers(session, limit, after)
+    return bodies.SubscribersPage.model_validate({"items": items, "next": following}, from_attributes=True)
+
+
 @router.put("/applications/{code}")
 async def put_application(
     code: Code, body: bodies.ApplicationBody, session: Transaction, response: Response
@@ -65,6 +76,13 @@ async def put_application(
     application, new = await attach_application(session, code, Attachment(**body.model_dump()))
     response.status_code = 201 if new else 200
     return await _application(session, application)
+
+
+@router.get("/applications")
+async def get_applications(session: Transaction, limit: Limit = 50, after: After = None) -> bodies.ApplicationsPage:
+    """All attached applications, by code, without manifest and people."""
+    items, following = await list_applications(session, limit, after)
+    return bodies.ApplicationsPage.model_validate({"items": items, "next": following}, from_attributes=True)
 
 
 @router.get("/applications/{code}")
@@ -129,10 +147,7 @@ async def post_workplace(
 
 @router.get("/applications/{code}/workplaces")
 async def get_workplaces(
-    code: Code,
-    session: Transaction,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    after: Annotated[str | None, Query(max_length=100)] = None,
+    code: Code, session: Transaction, limit: Limit = 50, after: After = None
 ) -> bodies.WorkplacesPage:
     """The workplaces of an application, oldest first, without deleted ones."""
     items, following = await list_workplaces(session, code, limit, after)

@@ -1,4 +1,4 @@
-"""The workplaces of an application that a person may read."""
+"""The workplaces of an application, all of them or those a person may read."""
 
 from typing import Any
 
@@ -13,11 +13,14 @@ from shared.runtime.database import Sessions
 
 
 async def list_workplaces(
-    sessions: Sessions, application: str, person: Person, limit: int, after: Mark | None
+    sessions: Sessions, application: str, person: Person | None, limit: int, after: Mark | None
 ) -> dict[str, Any]:
-    """A page, oldest first: all for an administrator, for others those they are listed in. Deleted ones stay."""
+    """A page, oldest first: all for an administrator, for others those they are listed in. Deleted ones stay.
+
+    `person` None is the operator: all.
+    """
     statement = select(Workplace).where(col(Workplace.application) == application)
-    if person.roles.get(application) != ADMINISTRATOR:
+    if person is not None and person.roles.get(application) != ADMINISTRATOR:
         statement = statement.where(col(Workplace.users).contains([person.login]))
     if after is not None:
         statement = statement.where(tuple_(col(Workplace.created_at), col(Workplace.id)) > after)

@@ -7,6 +7,7 @@ from services.sync_gateway.http import (
     applications,
     exchanges,
     operator,
+    operator_reads,
     packages,
     ping,
     problems,
@@ -23,4 +24,5 @@ def public_routes() -> APIRouter:
     routes = APIRouter()
     routes.include_router(api)
     routes.include_router(operator.router)
+    routes.include_router(operator_reads.router)
     return routes
