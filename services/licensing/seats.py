@@ -55,6 +55,6 @@ def refusal(terms: Terms | None, used: int, today: date) -> Refusal | None:
             "local_licence_required", "A workplace needs a licence for the local version of the application."
         )
     if used >= limit(terms):
-        text = f"All {limit(terms)} seats of the plan are taken. Delete a workplace or buy additional seats."
+        text = f"All seats of the subscription are taken ({limit(terms)}). Delete a workplace or buy additional seats."
         return Refusal("seat_limit_reached", text)
     return None

@@ -75,27 +75,42 @@ def _show(desk: Desk, problem: Problem, in_force: str) -> None:
     screen, text = desk.screen, desk.text
     key = ", ".join(f"{name}={value}" for name, value in problem.key.items())
     number = f"#{problem.id} " if problem.id else ""
-    screen.say(f"{number}{problem.table} {key} · {text(f'problems.kind.{problem.kind}')}: {text.code(problem.code)}")
+    kind, code = text(f"problems.kind.{problem.kind}"), text.code(problem.code)
+    screen.say(f"{number}{problem.table} {key} · {kind if problem.kind == problem.code else f'{kind}: {code}'}")
     if problem.detail:
         screen.say(f"  {problem.detail}")
     if in_force in {"service", "workplace"}:
         who = text("problems.service" if in_force == "service" else "problems.pushed")
         screen.say("  " + text("problems.in_force", who=who))
-    ours, theirs = _cells(problem.pushed), _cells(problem.service or {})
-    names = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
-    empty = "" if theirs else text("problems.not_known" if problem.service is None else "problems.removed")
-    rows = [[name, ours.get(name, ""), theirs.get(name, empty)] for name in names]
+    rows = _differences(desk, problem)
     if rows:
         screen.table([text("problems.column"), text("problems.pushed"), text("problems.service")], rows)
     screen.say()
 
 
-def _cells(line: dict[str, Any]) -> dict[str, str]:
-    """Columns of the root by name, lines by part table and place."""
-    cells = {name: _spelt(value) for name, value in (line.get("row") or {}).items()}
-    for part, rows in (line.get("parts") or {}).items():
-        for place, row in enumerate(rows, 1):
-            cells |= {f"{part}[{place}].{name}": _spelt(value) for name, value in row.items()}
+def _differences(desk: Desk, problem: Problem) -> list[list[str]]:
+    """What differs between the versions: columns both hold, and lines of the part tables that were pushed."""
+    ours, theirs = _cells(desk, problem.table, problem.pushed), _cells(desk, problem.table, problem.service or {})
+    if not ours or not theirs:
+        absent = desk.text("problems.not_known" if problem.service is None else "problems.removed")
+        filled = [name for name, value in {**ours, **theirs}.items() if value]
+        return [[name, ours.get(name, absent), theirs.get(name, absent)] for name in filled]
+    touched = {*(problem.pushed.get("parts") or {})}
+    names = [name for name in {**ours, **theirs} if name in ours or name.partition("[")[0] in touched]
+    return [
+        [name, ours.get(name, ""), theirs.get(name, "")] for name in names if ours.get(name, "") != theirs.get(name, "")
+    ]
+
+
+def _cells(desk: Desk, table: str, version: dict[str, Any]) -> dict[str, str]:
+    """Columns of the root by name, lines by part table and key."""
+    cells = {name: _spelt(value) for name, value in (version.get("row") or {}).items()}
+    for part, lines in (version.get("parts") or {}).items():
+        aggregate = desk.replica.layout.get(table)
+        known = aggregate.part(part) if aggregate else None
+        for place, line in enumerate(lines, 1):
+            key = ", ".join(_spelt(line.get(name)) for name in known.table.key) if known else place
+            cells |= {f"{part}[{key}].{name}": _spelt(value) for name, value in line.items()}
     return cells
 
 
