@@ -14,7 +14,9 @@ from shared.replication.merge import Merged, Pushed, Shape, Stored, equal, lines
 from shared.replication.message import Change
 from shared.replication.model import Model, Root, Table
 from shared.replication.outcome import Outcome
+from shared.replication.readable import refuse_unreadable
 from shared.replication.scope import Scope, area_condition, condition
+from shared.replication.wire_values import history_text
 
 
 class _Facts(NamedTuple):
@@ -35,6 +37,7 @@ def decide(
 
     Afterwards the rows concerned are locked, so that nobody changes them between the decision and the writing.
     """
+    refuse_unreadable(conn, model, changes)
     outcomes = [Outcome() for _ in changes]
     for change, outcome in zip(changes, outcomes, strict=True):
         if change.rejection:
@@ -77,7 +80,10 @@ def _outside_scope(root: Root, scope: Scope, change: Change, facts: _Facts) -> b
         return True
     if root.organisation is None or scope.organisations is None or change.row is None:
         return False
-    return str(change.row[root.organisation]) not in scope.organisations
+    organisation = change.row[root.organisation]
+    if organisation is None:
+        return True
+    return history_text(root.table.by_name[root.organisation], organisation) not in scope.organisations
 
 
 def _lock(conn: Connection[Any], model: Model, root: Root) -> None:
@@ -105,7 +111,9 @@ def _facts(conn: Connection[Any], model: Model, root: Root, workplace: str, scop
             GROUP BY 1, 2
         )
         SELECT s.seq, t.ctid IS NOT NULL, t.ctid IS NOT NULL AND coalesce({condition(model, root, scope, "t")}, false),
-               coalesce(u.contested, false), coalesce(u.refused, false), {_closed(model, root)}
+               coalesce(u.contested, s.base::pg_snapshot IS NOT NULL
+                   AND pg_snapshot_xmax(s.base::pg_snapshot) > pg_snapshot_xmax(pg_current_snapshot())),
+               coalesce(u.refused, false), {_closed(model, root)}
         FROM yurt_stage s
         LEFT JOIN {qualified(root.table)} t ON {_key_match(root.table)} AND {area_condition(model, "t")}
         LEFT JOIN unseen u ON u.base = s.base AND u.key = s.key
@@ -132,11 +140,13 @@ def _closed(model: Model, root: Root) -> str:
     def until(of_organisation: str, on: str) -> str:
         return (
             f"EXISTS (SELECT 1 FROM {quote(schema)}.{quote(closed.table)} c WHERE c.{quote(closed.organisation)} ="
-            f" {of_organisation} AND {on} <= c.{quote(closed.until)}{area})"
+            f" {of_organisation} AND ({on})::date <= c.{quote(closed.until)}{area})"
         )
 
     before = until(column_ref("t", organisation), column_ref("t", date))
-    after = until(from_wire(organisation, "s.row"), from_wire(date, "s.row"))
+    # What was not edited stays as it is stored.
+    edited = f"CASE WHEN t.ctid IS NULL OR {literal(closed.column)} = ANY(s.edited) THEN {from_wire(date, 's.row')}"
+    after = until(from_wire(organisation, "s.row"), f"{edited} ELSE {column_ref('t', date)} END")
     return f"({before} OR {after})"
 
 
@@ -178,13 +188,14 @@ def _take(
             else ("One side deleted the record, the other changed it.")
         )
         outcome.in_force, outcome.send_again = merged.in_force, True
+        outcome.stored = {"row": stored.row, "parts": stored.parts} if stored else None
     elif not _as_pushed(shape, change, merged):
         outcome.status, outcome.send_again = "merged", True
     if merged.row is None:
         outcome.write = stored is not None
         stage.restage(conn, place, change, op="delete", fresh=False)
         return
-    change.row = {name: merged.row[name] for name in change.pushed_row or merged.row}
+    change.row = {name: merged.row[name] for name in shape.kinds}
     if stored is None:
         change.parts = {table: [dict(line) for line in lines] for table, lines in merged.parts.items()}
         stage.restage(conn, place, change, op="put", fresh=True)

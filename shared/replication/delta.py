@@ -79,7 +79,7 @@ def read(
             plan = [(root, reader.everything(root)) for root in model.roots]
             estimate = sum(reader.rows(root).count() for root in model.roots)
         else:
-            unseen = {root.name: reader.unseen(root) for root in model.roots}
+            unseen = reader.unseen()
             wanted = _by_root(model, repair or {})
             plan = [(root, reader.changes(root, unseen[root.name], wanted.get(root.name))) for root in model.roots]
             estimate = sum(len(marks.keys) for marks in unseen.values())
@@ -153,20 +153,22 @@ class _Reader:
         for chunk in _chunks(rows.keys_in_scope()):
             yield from (found.put for found in rows.read(chunk) if found.put)
 
-    def unseen(self, root: Root) -> _Unseen:
-        keys: dict[Key, _Mark] = {}
-        truncated = False
+    def unseen(self) -> dict[str, _Unseen]:
+        """By root table, in one pass over the marks."""
+        keys: dict[str, dict[Key, _Mark]] = {root.name: {} for root in self.model.roots}
+        truncated: set[str] = set()
         marks = self.conn.execute(
-            "SELECT key, bool_or(organisation_before = ANY(%(organisations_before)s)), bool_or(recipient IS NOT NULL)"
-            f" FROM yurt.history WHERE table_name = %(table)s AND {UNSEEN} AND {FOREIGN} GROUP BY key".encode(),
-            {**self.arguments, "table": root.name},
+            "SELECT table_name, key, bool_or(organisation_before = ANY(%(organisations_before)s)),"
+            " bool_or(recipient IS NOT NULL) FROM yurt.history"
+            f" WHERE table_name = ANY(%(tables)s) AND {UNSEEN} AND {FOREIGN} GROUP BY table_name, key".encode(),
+            {**self.arguments, "tables": list(keys)},
         )
-        for key, left, resent in marks:
+        for table, key, left, resent in marks:
             if key is None:
-                truncated = True
+                truncated.add(table)
             else:
-                keys[tuple(key)] = _Mark(bool(left), bool(resent))
-        return _Unseen(keys, truncated)
+                keys[table][tuple(key)] = _Mark(bool(left), bool(resent))
+        return {table: _Unseen(marked, table in truncated) for table, marked in keys.items()}
 
     def changes(self, root: Root, unseen: _Unseen, repair: list[int] | None) -> Iterator[bytes]:
         """The lines of one table; a key stands in at most one of them."""

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import orjson
 
 from shared.replication.history import is_wellformed
-from shared.replication.model import Model, Root
+from shared.replication.model import Model, Root, Table
 from shared.replication.problem import ProtocolProblem
 from shared.replication.translate import Translation, translation
-from shared.replication.wire_values import KeyInvalid, WireInvalid, check_row, key_text
+from shared.replication.wire_values import KeyInvalid, WireInvalid, check_row, history_text, key_text
 
 Row = Mapping[str, Any]
 
@@ -106,14 +107,12 @@ def _invalid(number: int, detail: str) -> ProtocolProblem:
 def _read(model: Model, number: int, line: bytes, translate: Translation) -> Change:
     try:
         document = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
+        orjson.dumps(document)  # refuses what is nested so deep that nobody after us could read it either
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError) as error:
         raise _invalid(number, f"not a JSON document ({error})") from error
     if not isinstance(document, dict):
         raise _invalid(number, "not a JSON object")
-    for name, types in _FIELDS.items():
-        value = document.get(name)
-        if not isinstance(value, types) or isinstance(value, bool):
-            raise _invalid(number, f"`{name}` is missing or of the wrong type")
+    _check_fields(number, document)
     if document["op"] not in {"put", "delete"}:
         raise _invalid(number, f"unknown op {document['op']!r}")
     if not document["key"]:
@@ -141,6 +140,19 @@ def _read(model: Model, number: int, line: bytes, translate: Translation) -> Cha
     return change
 
 
+def _check_fields(number: int, document: Mapping[str, Any]) -> None:
+    for name, types in _FIELDS.items():
+        value = document.get(name)
+        if not isinstance(value, types) or isinstance(value, bool) or (isinstance(value, str) and "\x00" in value):
+            raise _invalid(number, f"`{name}` is missing or of the wrong type")
+    if not 0 <= document["seq"] < 2**63:
+        raise _invalid(number, "`seq` is no number of a change")
+    try:
+        datetime.fromisoformat(document.get("edited_at") or "0001-01-01")
+    except ValueError as error:
+        raise _invalid(number, "`edited_at` is no time") from error
+
+
 def _check(model: Model, change: Change, number: int) -> None:
     """Everything that can be said of a change without the database."""
     root = model.root.get(change.table)
@@ -155,13 +167,18 @@ def _check(model: Model, change: Change, number: int) -> None:
     if root.access == "read_only":
         change.rejection = ("read_only", f"{change.table} is only read offline.")
         return
+    change.edited = tuple(name for name in change.before if name in root.table.by_name)
     try:
-        _check_rows(root, change)
-    except WireInvalid as error:
+        check_rows(root, change)
+    except (WireInvalid, KeyInvalid) as error:
         change.rejection = ("invalid_value", str(error))
 
 
-def _check_rows(root: Root, change: Change) -> None:
+def check_rows(root: Root, change: Change) -> None:
+    """Check a change's rows and lines by their types, and leave only what may be written.
+
+    Raises `WireInvalid` or `KeyInvalid`.
+    """
     if change.row is not None:
         change.row = check_row(root.table, change.row)
         if key_text(root.table, {name: change.row[name] for name in root.table.key_names}) != change.key_text:
@@ -171,12 +188,17 @@ def _check_rows(root: Root, change: Change) -> None:
         if table not in known or not isinstance(lines, list):
             raise WireInvalid(f"{table} is no part of {root.name}")
         change.parts[table] = [check_row(known[table], line) for line in lines]
-        _check_lines(change, table, known[table].key_names, known[table].parent or "")
+        _check_lines(change, known[table])
+    for table, were in change.parts_before.items():
+        if not isinstance(were, list) or not all(isinstance(line, dict) for line in were):
+            raise WireInvalid(f"parts_before: {table} is no list of lines")
 
 
-def _check_lines(change: Change, table: str, key: tuple[str, ...], parent: str) -> None:
-    keys = [tuple(str(line[name]) for name in key) for line in change.parts[table]]
+def _check_lines(change: Change, part: Table) -> None:
+    lines = change.parts[part.name]
+    keys = [key_text(part, {name: line[name] for name in part.key_names}) for line in lines]
     if len(set(keys)) != len(keys):
-        raise WireInvalid(f"{table}: a line stands there twice")
-    if any(str(line[parent]) != change.key_text[0] for line in change.parts[table]):
-        raise WireInvalid(f"{table}: a line belongs to another {change.table}")
+        raise WireInvalid(f"{part.name}: a line stands there twice")
+    parent = part.by_name[part.parent or ""]
+    if any(history_text(parent, line[parent.name]) != change.key_text[0] for line in lines):
+        raise WireInvalid(f"{part.name}: a line belongs to another {change.table}")

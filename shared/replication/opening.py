@@ -44,7 +44,8 @@ def inspect(
     """Compare what a replica says of itself with what is known of it.
 
     `scope_before` is None when the service does not know that scope version any more; `fresh` when the replica is as it
-    came out of a package. The position the replica holds is acknowledged, unless it has to resync.
+    came out of a package, which may be older than the last message of the replica before it. The position the replica
+    holds is acknowledged, unless it has to resync.
     """
     with conn.transaction():
         last = _last_message(conn, application, workplace)
@@ -55,11 +56,8 @@ def inspect(
             resync = "generation"
         elif scope_before is None:
             resync = "too_old"
-        elif not fresh and _is_older(conn, workplace, last, last_message, sending):
+        elif _is_older(conn, workplace, position, last, last_message, sending, fresh=fresh):
             resync = "replica_is_older"
-        if fresh or resync:
-            # From here on this replica counts from `next_message`, whatever it counted before.
-            conn.execute("UPDATE yurt.workplaces SET baseline = last_message WHERE workplace = %s", [workplace])
         if resync is None:
             _acknowledge_lazily(conn, workplace, position)
     last_result = _stored_answer(conn, workplace, last)
@@ -109,11 +107,27 @@ def _last_message(conn: Connection[Any], application: str, workplace: str) -> in
     return int(row[0]) if row else 0
 
 
-def _is_older(conn: Connection[Any], workplace: str, last: int, counted: int, sending: int | None) -> bool:
-    """Whether the replica does not know of a message that was applied: a folder restored from a backup."""
-    row = conn.execute("SELECT baseline FROM yurt.workplaces WHERE workplace = %s", [workplace]).fetchone()
-    baseline = int(row[0]) if row else 0
-    return max(counted, baseline) < last and sending != last
+def _is_older(
+    conn: Connection[Any],
+    workplace: str,
+    position: str,
+    last: int,
+    counted: int,
+    sending: int | None,
+    *,
+    fresh: bool,
+) -> bool:
+    """Whether the replica lacks a message of the workplace that was applied: a folder restored from a backup, or a
+    package cut before the former replica sent its last. A delta would not bring it: it is the workplace's own echo.
+    """
+    if counted >= last or (sending == last and not fresh):
+        return False
+    row = conn.execute(
+        "SELECT NOT pg_visible_in_snapshot(xid, %s::pg_snapshot) FROM yurt.messages"
+        " WHERE workplace = %s AND number = %s",
+        [position, workplace, last],
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def _stored_answer(conn: Connection[Any], workplace: str, number: int) -> dict[str, Any] | None:

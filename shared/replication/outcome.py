@@ -19,7 +19,10 @@ Status = Literal["applied", "merged", "conflict", "rejected"]
 
 @dataclass
 class Outcome:
-    """`write`: the staged aggregate is to be written. `send_again`: the workplace is to get the service's state."""
+    """`write`: the staged aggregate is to be written. `send_again`: the workplace is to get the service's state.
+
+    `stored`: of a conflict, what the service held before anything was written.
+    """
 
     status: Status = "applied"
     code: str | None = None
@@ -29,6 +32,7 @@ class Outcome:
     write: bool = True
     send_again: bool = False
     problem: UUID | None = None
+    stored: dict[str, Any] | None = None
 
     def reject(self, code: str, detail: str) -> None:
         """The change is refused: nothing of it is written, it becomes a problem."""
@@ -51,12 +55,13 @@ def record_problems(
     kept = [at for at, outcome in enumerate(outcomes) if outcome.status in {"conflict", "rejected"}]
     if not kept:
         return
-    service = _service_versions(conn, model, scope, [changes[at] for at in kept])
+    rejected = [changes[at] for at in kept if outcomes[at].status == "rejected"]
+    service = _service_versions(conn, model, scope, rejected)
     rows = []
     for at in kept:
         change, outcome = changes[at], outcomes[at]
         outcome.problem = uuid4()
-        stored = service.get((change.table, change.key_text))
+        stored = service.get((change.table, change.key_text)) if outcome.status == "rejected" else outcome.stored
         pushed = {"row": change.pushed_row, "parts": change.pushed_parts} if change.op == "put" else None
         rows.append(
             (
@@ -66,16 +71,16 @@ def record_problems(
                 number,
                 change.seq,
                 change.table,
-                Jsonb(change.key),
+                Jsonb(_storable(change.key)),
                 list(change.key_text),
                 "rejected" if outcome.status == "rejected" else "conflict",
                 outcome.code or "conflict",
-                outcome.detail or "",
-                _title(change, stored),
+                _storable(outcome.detail or ""),
+                _storable(_title(change, stored)),
                 list(outcome.columns),
                 change.op,
                 Jsonb(stored) if stored else None,
-                Jsonb(pushed) if pushed else None,
+                Jsonb(_storable(pushed)) if pushed else None,
                 outcome.in_force,
                 change.edited_at,
                 change.edited_by or author,
@@ -88,6 +93,17 @@ def record_problems(
             " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             rows,
         )
+
+
+def _storable(value: Any) -> Any:
+    """PostgreSQL's texts hold no NUL, those of a replica may: in the kept version a sign stands for it."""
+    if isinstance(value, str):
+        return value.replace("\x00", "\u2400")
+    if isinstance(value, dict):
+        return {_storable(name): _storable(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    return value
 
 
 def _service_versions(

@@ -3,16 +3,17 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from psycopg import Connection
+from psycopg import Connection, errors
 from psycopg.rows import dict_row
 
 from shared.replication import stage
 from shared.replication.delta_rows import AggregateRows
-from shared.replication.message import Change
+from shared.replication.message import Change, check_rows
 from shared.replication.model import Model
 from shared.replication.outcome import Outcome
 from shared.replication.problem import ProtocolProblem
 from shared.replication.scope import Scope
+from shared.replication.wire_values import KeyInvalid, WireInvalid
 from shared.replication.write import write
 
 Choice = Literal["accepted", "rejected"]
@@ -103,7 +104,10 @@ def _put_in_force(
         raise ProtocolProblem("unknown_table", 409, f"{problem['table_name']} is not synchronised any more.")
     key = tuple(problem["key_text"])
     whole = Scope(None)
-    exists = any(found.put for found in AggregateRows(conn, model, root, whole, whole).read([key]))
+    try:
+        exists = any(found.put for found in AggregateRows(conn, model, root, whole, whole).read([key]))
+    except errors.DataError as error:
+        raise ProtocolProblem("invalid_value", 409, error.diag.message_primary or str(error)) from error
     if version is None and not exists:
         return
     names = [column.name for column in root.table.writable]
@@ -118,11 +122,7 @@ def _put_in_force(
         base="" if exists else None,
         row=row,
         before=row or {},
-        parts={
-            table: [{c.name: line.get(c.name) for c in parts[table].writable} for line in lines]
-            for table, lines in (version or {}).get("parts", {}).items()
-            if table in parts
-        },
+        parts={table: list(lines) for table, lines in (version or {}).get("parts", {}).items() if table in parts},
         parts_before={},
         edited_at=None,
         edited_by=None,
@@ -130,6 +130,10 @@ def _put_in_force(
         root=root,
     )
     outcome = Outcome()
+    try:
+        check_rows(root, change)
+    except (WireInvalid, KeyInvalid) as error:
+        raise ProtocolProblem("invalid_value", 409, str(error)) from error
     stage.stage(conn, [change])
     write(conn, model, [change], [outcome])
     if outcome.status == "rejected":

@@ -44,22 +44,23 @@ DO $$ BEGIN
     IF to_regclass('yurt.history_xid') IS NULL THEN CREATE INDEX history_xid ON yurt.history (xid); END IF;
 END $$;
 
--- What a workplace has pushed and acknowledged. baseline: the last message before its present replica began to count.
+-- What a workplace has pushed and acknowledged.
 CREATE TABLE IF NOT EXISTS yurt.workplaces (
     workplace text PRIMARY KEY,
     application text NOT NULL,
     last_message bigint NOT NULL DEFAULT 0,
-    baseline bigint NOT NULL DEFAULT 0,
     acknowledged text,
     acknowledged_at timestamptz
 );
 
--- The stored answers. Only the last message keeps its answer, all keep their digest.
+-- The stored answers. Only the last message keeps its answer, all keep their digest. xid: whether the holder of a
+-- position has what the message changed.
 CREATE TABLE IF NOT EXISTS yurt.messages (
     workplace text NOT NULL,
     number bigint NOT NULL,
     digest text NOT NULL,
     answer json,
+    xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
     applied_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (workplace, number)
 );

@@ -11,7 +11,8 @@ _SETTINGS = (
     " set_config('TimeZone', 'UTC', false), set_config('lc_monetary', 'C', false),"
     " set_config('client_encoding', 'UTF8', false), set_config('standard_conforming_strings', 'on', false),"
     " set_config('extra_float_digits', '1', false), set_config('bytea_output', 'hex', false),"
-    " set_config('row_security', 'off', false), set_config('application_name', 'yurt', false)"
+    " set_config('row_security', 'off', false), set_config('application_name', 'yurt', false),"
+    " set_config('default_transaction_isolation', 'read committed', false)"
 )
 
 

@@ -23,11 +23,15 @@ class KeyInvalid(Exception):
     """A key that names no aggregate of its table."""
 
 
-_INTEGER = re.compile(r"-?\d{1,19}")
-_NUMERIC = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,5})?|NaN|-?Infinity")
-_DATE = re.compile(r"\d{4,6}-\d\d-\d\d( BC)?|-?infinity")
-_TIMESTAMP = re.compile(r"\d{4,6}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d(:?\d\d)?)?( BC)?|-?infinity")
+_INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
+_NUMERIC = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,5})?|NaN|-?Infinity", re.ASCII)
+_DATE = re.compile(r"\d{4,6}-\d\d-\d\d( BC)?|-?infinity", re.ASCII)
+_TIMESTAMP = re.compile(
+    r"\d{4,6}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d(:?\d\d)?)?( BC)?|-?infinity", re.ASCII
+)
 _UUID = re.compile(r"[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+# PostgreSQL's limit.
+_MAX_DIMENSIONS = 6
 _SPECIAL_FLOATS = {"NaN", "Infinity", "-Infinity"}
 
 
@@ -65,19 +69,20 @@ def key_text(table: Table, key: Mapping[str, Any]) -> tuple[str, ...]:
     """A key as the history spells it. Raises `KeyInvalid`."""
     if key.keys() != set(table.key_names):
         raise KeyInvalid(f"{table.name} has the key {', '.join(table.key_names)}")
-    texts = []
-    for column in table.key:
-        value = key[column.name]
-        try:
-            checked = _checker(column.type)(value)
-        except (ValueError, TypeError, binascii.Error) as error:
-            raise KeyInvalid(f"{_shortened(value)} is no {column.type}") from error
-        texts.append(_as_history(column, checked))
-    return tuple(texts)
+    return tuple(history_text(column, key[column.name]) for column in table.key)
 
 
-def _as_history(column: Column, value: Any) -> str:
-    """The text PostgreSQL prints for a key's value, which is how the capture triggers spell it."""
+def history_text(column: Column, value: Any) -> str:
+    """The text PostgreSQL prints for a key's value, which is how the capture triggers spell it. Raises `KeyInvalid`.
+
+    Where several spellings mean the same value, `readable` has the last word.
+    """
+    try:
+        value = _checker(column.type)(value)
+    except (ValueError, TypeError, binascii.Error) as error:
+        raise KeyInvalid(f"{_shortened(value)} is no {column.type}") from error
+    if isinstance(value, bytes):
+        return "\\x" + value.hex()
     if column.type == "uuid":
         return str(value).lower()
     if column.type.startswith("character("):
@@ -94,14 +99,14 @@ def _checker(type_text: str) -> Callable[[Any], Any]:
     family = kind(type_text)
     if family == ARRAY:
         element = _checker(type_text.removesuffix("[]"))
-        return lambda value: _array(element, value)
+        return lambda value: _array(element, value, _MAX_DIMENSIONS)
     if family in _BY_KIND:
         return _BY_KIND[family]
     if type_text == "uuid":
         return lambda value: _matching(_UUID, value)
     if type_text == "date":
         return lambda value: _matching(_DATE, value)
-    if type_text.startswith("timestamp"):
+    if type_text.startswith("timestamp") and type_text.endswith(" time zone"):
         return lambda value: _matching(_TIMESTAMP, value)
     return _text
 
@@ -150,11 +155,12 @@ def _matching(pattern: re.Pattern[str], value: Any) -> str:
     return value
 
 
-def _array(element: Callable[[Any], Any], value: Any) -> Sequence[Any]:
-    if not isinstance(value, list):
+def _array(element: Callable[[Any], Any], value: Any, dimensions: int) -> Sequence[Any]:
+    if not isinstance(value, list) or not dimensions:
         raise TypeError(value)
     return [
-        None if item is None else _array(element, item) if isinstance(item, list) else element(item) for item in value
+        None if item is None else _array(element, item, dimensions - 1) if isinstance(item, list) else element(item)
+        for item in value
     ]
 
 

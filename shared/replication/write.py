@@ -1,18 +1,17 @@
 """Writing the staged aggregates: set-based, and by halves where the database refuses something."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg import Connection, errors
+from psycopg import Connection
 
 from shared.replication import writes
 from shared.replication.message import Change
 from shared.replication.model import Model, Root
 from shared.replication.outcome import Outcome
 
-# Classes of errors that say something about the data pushed; every other one is about the moment, and is raised.
 _CODES = {
     "23505": "unique_violation",
     "23P01": "unique_violation",
@@ -20,8 +19,11 @@ _CODES = {
     "23514": "check_violation",
     "23502": "not_null_violation",
 }
-_INVALID_VALUE = ("22", "42804")
-_APPLICATION = ("P0", "42501", "44", "21", "27", "09", "2F", "38", "39", "55000", "0A")
+# Too large for an index or with too many dimensions (54) is the value's fault too.
+_INVALID_VALUE = ("22", "42804", "54")
+# About the moment, not about the data pushed: connections, transactions, resources, locks, operators, the system. An
+# application's triggers may raise any other code.
+_MOMENT = ("08", "25", "2D", "3B", "40", "53", "55P03", "57", "58", "72", "F0", "XX")
 
 
 @dataclass(frozen=True)
@@ -35,17 +37,31 @@ def write(conn: Connection[Any], model: Model, changes: Sequence[Change], outcom
 
     Raises psycopg's errors that are about the moment (deadlock, time-out, connection): then nothing stands.
     """
+    refused: dict[int, _Refusal] = {}
     pending = _in_order(model, changes, [at for at, outcome in enumerate(outcomes) if outcome.write])
     while pending:
-        refused = _write_by_halves(conn, model, changes, pending)
-        # What was refused may only have come before what it needs (a number freed by another document): once more.
-        if not refused or len(refused) == len(pending):
-            break
-        pending = [at for at in pending if at in refused]
-    else:
-        refused = {}
+        result = _write_by_halves(conn, model, changes, pending)
+        refused = {at: refusal for at, refusal in refused.items() if at not in pending} | result
+        pending = _worth_another_try(pending, result)
     for at, refusal in refused.items():
         outcomes[at].reject(refusal.code, refusal.detail)
+    for root in model.roots:
+        written = [at for at, outcome in enumerate(outcomes) if outcome.write and changes[at].root is root]
+        if written:
+            query = writes.not_stored(model, root).encode()
+            for (at,) in conn.execute(query, {"seqs": written, "area": model.area}).fetchall():
+                outcomes[at].reject("application_error", "The application did not store the record.")
+
+
+def _worth_another_try(tried: Sequence[int], refused: Mapping[int, _Refusal]) -> list[int]:
+    """Who was refused but may only have come before what it needs (a number freed by another document).
+
+    When none of those tried could be written, two that need each other may have been parted because of a third.
+    """
+    again = [at for at in tried if at in refused]
+    if len(again) == len(tried):
+        again = [at for at in tried if refused[at].code == "foreign_key_violation"]
+    return again if len(again) < len(tried) else []
 
 
 def stored_otherwise(
@@ -93,6 +109,7 @@ def _write_by_halves(
 
 def _write_all(conn: Connection[Any], model: Model, changes: Sequence[Change], places: Sequence[int]) -> None:
     arguments = {"seqs": list(places), "area": model.area}
+    conn.execute("SET CONSTRAINTS ALL DEFERRED")
     for root in model.roots:
         puts = [changes[at] for at in places if changes[at].root is root]
         if puts:
@@ -103,7 +120,6 @@ def _write_all(conn: Connection[Any], model: Model, changes: Sequence[Change], p
                 conn.execute(statement.encode(), arguments)
     # What the application checks at commit is checked now, while it can still be told whose fault it is.
     conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
-    conn.execute("SET CONSTRAINTS ALL DEFERRED")
 
 
 def _execute(
@@ -121,6 +137,8 @@ def _refusal(error: psycopg.Error) -> _Refusal | None:
         return _Refusal(_CODES[state], detail)
     if state.startswith(_INVALID_VALUE):
         return _Refusal("invalid_value", detail)
-    if state.startswith(_APPLICATION) or isinstance(error, errors.RaiseException):
-        return _Refusal("application_error", detail)
-    return None
+    if not state or state.startswith(_MOMENT):
+        return None
+    if state.startswith("42") and state != "42501" and not error.diag.context:
+        return None  # our own statement does not fit the tables: no fault of the row
+    return _Refusal("application_error", detail)

@@ -30,14 +30,20 @@ def statements(model: Model, root: Root, *, edited: Sequence[str], deletes: bool
         yield _insert_lines(model, root, part)
 
 
+def not_stored(model: Model, root: Root) -> str:
+    """Query for the `seq` of staged puts that are not there at all: a trigger skipped them without a word."""
+    return (
+        f"SELECT s.seq FROM yurt_stage s WHERE {_staged(root)} AND s.op = 'put' AND NOT EXISTS (SELECT 1"
+        f" FROM {qualified(root.table)} t WHERE {_key_match(root.table, 't', 's.key')}{_area(model, 't')})"
+    )
+
+
 def stored_otherwise(model: Model, root: Root) -> Iterator[str]:
     """Queries for the `seq` of staged aggregates that do not stand in the database as they were staged."""
     match = f"{_key_match(root.table, 't', 's.key')}{_area(model, 't')}"
-    # What the client cannot know – columns the database computes – counts as other than it was written.
-    differs = "true" if len(root.table.writable) < len(root.table.columns) else "false"
     yield (
         f"SELECT s.seq FROM yurt_stage s LEFT JOIN {qualified(root.table)} t ON {match}"
-        f" WHERE {_staged(root)} AND s.op = 'put' AND ({differs} OR t.ctid IS NULL"
+        f" WHERE {_staged(root)} AND s.op = 'put' AND ({_computed(root.table)} OR t.ctid IS NULL"
         f" OR ({_stored(root.table, 't')}) IS DISTINCT FROM s.row)"
     )
     yield (
@@ -50,17 +56,21 @@ def stored_otherwise(model: Model, root: Root) -> Iterator[str]:
             "SELECT s.seq FROM yurt_stage s"
             f" JOIN yurt_stage_lines l ON l.seq = s.seq AND l.table_name = {literal(part.name)}"
             f" LEFT JOIN {qualified(part)} p ON {on} WHERE {_staged(root)}"
-            f" AND (p.ctid IS NULL OR ({_stored(part, 'p')}) IS DISTINCT FROM l.line)"
+            f" AND ({_computed(part)} OR p.ctid IS NULL OR ({_stored(part, 'p')}) IS DISTINCT FROM l.line)"
         )
+
+
+def _computed(table: Table) -> str:
+    """What the client cannot know – columns the database computes – counts as other than it was written."""
+    return "true" if len(table.writable) < len(table.columns) else "false"
 
 
 def _stored(table: Table, alias: str) -> str:
     """The stored row as jsonb, spelt as staged rows are."""
-    members = [c for c in table.writable if kind(c.type) != "bytea"]
-    blobs = [c for c in table.writable if kind(c.type) == "bytea"]
-    document = f"({json_object(members, alias)})::jsonb"
-    for column in blobs:
-        document += f" || jsonb_build_object({literal(column.name)}, {column_ref(alias, column)}::text)"
+    blobs = {c: "text[]" if c.type.endswith("[]") else "text" for c in table.writable if c.cast in {"bytea", "bytea[]"}}
+    document = f"({json_object([c for c in table.writable if c not in blobs], alias)})::jsonb"
+    for column, text in blobs.items():
+        document += f" || jsonb_build_object({literal(column.name)}, {column_ref(alias, column)}::{text})"
     return document
 
 

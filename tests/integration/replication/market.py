@@ -44,7 +44,8 @@ CREATE TABLE order_marks (order_id integer NOT NULL REFERENCES orders, id intege
     doubled integer GENERATED ALWAYS AS (length * 2) STORED);
 CREATE TABLE deals (id uuid PRIMARY KEY, firm text NOT NULL REFERENCES firms, offer uuid, note text);
 CREATE TABLE offers (
-    id uuid PRIMARY KEY, firm text NOT NULL REFERENCES firms, note text, upper_note text GENERATED ALWAYS AS (upper(note)) STORED,
+    id uuid PRIMARY KEY, firm text NOT NULL REFERENCES firms, note text,
+    upper_note text GENERATED ALWAYS AS (upper(note)) STORED,
     deal uuid REFERENCES deals DEFERRABLE INITIALLY DEFERRED
 );
 ALTER TABLE deals ADD FOREIGN KEY (offer) REFERENCES offers DEFERRABLE INITIALLY DEFERRED;

@@ -1,4 +1,4 @@
-"""A replica in memory, written from protocol.md alone: captures edits, freezes, pushes, applies deltas to the letter."""
+"""A replica in memory, written from protocol.md alone: edits, pushes, and applies deltas to the letter."""
 
 import copy
 import hashlib
