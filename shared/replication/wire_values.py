@@ -87,8 +87,10 @@ def history_text(column: Column, value: Any) -> str:
         return str(value).lower()
     if column.type.startswith("character("):
         return str(value).rstrip(" ")
-    if column.type.startswith("timestamp"):
-        return str(value).replace("T", " ")
+    if column.type.startswith("timestamp") and column.type.endswith(" time zone"):
+        # The wire has six fraction digits and Z, PostgreSQL prints neither trailing zeros nor a letter.
+        moment, zone = str(value).replace("T", " ").removesuffix("Z"), "+00" if str(value).endswith("Z") else ""
+        return (moment.rstrip("0").rstrip(".") if "." in moment else moment) + zone
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
