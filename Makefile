@@ -44,6 +44,8 @@ $(BIN)/.run: pyproject.toml constraints.txt | $(BIN)/python
 	@echo 'Installing what Yurt runs on into .venv (once) …'
 	@$(BIN)/python deploy/requirements.py embedded > .venv/requirements-run.txt
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -r .venv/requirements-run.txt
+	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s" -P -m deploy.yurtctl "$$@"\n' '$(CURDIR)' '$(CURDIR)/$(BIN)/python' > $(BIN)/yurtctl
+	@chmod +x $(BIN)/yurtctl
 	@touch $@
 
 $(BIN)/.dev: $(BIN)/.run

@@ -45,6 +45,25 @@ async def test_a_subscriber_is_registered_renamed_and_read(empty: OneService) ->
     assert await ask(empty, "GET", "/subscribers/acme") == {"code": "acme", "name": "ТОО «Акме»"}
 
 
+async def test_subscribers_and_attached_applications_are_listed_by_code_and_page_by_page(empty: OneService) -> None:
+    for code in ("steppe", "acme", "mountain"):
+        await ask(empty, "PUT", f"/subscribers/{code}", {"name": code.title()}, expect=201)
+        await ask(empty, "PUT", f"/applications/{code}-books", APPLICATION | {"subscriber": code}, expect=201)
+    await ask(empty, "DELETE", "/applications/mountain-books", expect=204)
+    first = await ask(empty, "GET", "/subscribers?limit=2")
+    assert first == {
+        "items": [{"code": "acme", "name": "Acme"}, {"code": "mountain", "name": "Mountain"}],
+        "next": "mountain",
+    }
+    rest = await ask(empty, "GET", "/subscribers?limit=2&after=mountain")
+    assert rest == {"items": [{"code": "steppe", "name": "Steppe"}], "next": None}
+    one = await ask(empty, "GET", "/applications?limit=1")
+    outline = {name: value for name, value in APPLICATION.items() if name != "manifest"}
+    assert one == {"items": [outline | {"code": "acme-books"}], "next": "acme-books"}
+    last = await ask(empty, "GET", "/applications?after=acme-books")
+    assert ([item["code"] for item in last["items"]], last["next"]) == (["steppe-books"], None)
+
+
 async def test_the_same_put_many_times_at_once_makes_one(empty: OneService) -> None:
     async def puts(path: str, body: dict[str, Any]) -> list[int]:
         answers = await asyncio.gather(*(empty.client.put(path, json=body) for _ in range(20)))
