@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,6 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.args and all(arg.startswith(_NEEDS_NO_SERVER) for arg in config.args):
         config.stash[_said].append("servers: none looked for")
         return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a run that is ended by `timeout` ends its servers too
     config.stash[_home] = Path(tempfile.mkdtemp(prefix="yurt-servers-"))
     for setting, find in _FOUND.items():
         _look(config, setting, find)
