@@ -47,12 +47,12 @@ class Bus(Protocol):
         """
 
     async def dead_letters(self) -> list[DeadLetter]:
-        """What the consumers of all services gave up, oldest first."""
+        """What the consumers of all services gave up, oldest first. `BusUnavailable` when it cannot be asked now."""
 
     async def replay(self, letter: UUID) -> bool:
         """The event goes to the consumer that gave it up, and to no other. False: there is no such letter.
 
-        If that fails again, it comes back to the dead letters.
+        If that fails again, it comes back to the dead letters. `BusUnavailable`: nothing happened.
         """
 
     async def close(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Generic, Literal, TypeVar
 from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoneFree
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.contracts.envelope import Envelope, Event
@@ -150,13 +151,13 @@ async def deliver(
 
 
 def _database_is_away(error: Exception) -> bool:
-    """A lost or refused connection: SQLSTATE 08 or 57P, or an operational error of the driver without any."""
+    """A lost or refused connection: SQLSTATE 08, 53 or 57P, an operational error without any, or none free in time."""
     if not isinstance(error, DBAPIError):
-        return isinstance(error, ConnectionError)
+        return isinstance(error, ConnectionError | NoneFree)
     state = getattr(error.orig, "sqlstate", None)
     if state is None:
         return error.connection_invalidated or isinstance(error, OperationalError)
-    return str(state).startswith(("08", "57P"))
+    return str(state).startswith(("08", "53", "57P"))
 
 
 def _places(error: ValidationError) -> str:

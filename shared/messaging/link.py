@@ -40,6 +40,8 @@ class Link:
         """Keeps the link up from now on. True when it is ready within `patience` seconds; else it goes on trying."""
         if self._task is None:
             self._task = asyncio.create_task(self._keep_up(), name=f"link {self._name}")
+        if self.ready:
+            return True
         try:
             await asyncio.wait_for(self._ready.wait(), patience)
         except TimeoutError:

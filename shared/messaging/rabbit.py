@@ -1,8 +1,8 @@
 """The bus on RabbitMQ."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -55,6 +55,7 @@ class RabbitBus:
         self._looking = asyncio.Lock()
         self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None
+        self._letters_channel: AbstractChannel | None = None
 
     async def start(self, service: str, sessions: Sessions, subscriptions: Sequence[Subscription[Any]]) -> None:
         """With the broker away, returns after some seconds all the same and goes on in the background."""
@@ -75,33 +76,33 @@ class RabbitBus:
         """Returns when the broker has confirmed that the event is in every bound queue."""
         channel = await self._ready_channel()
         await self._see_everyone()
-        try:
+        with _broker_errors():
             exchange = await channel.get_exchange(self._names.events, ensure=False)
             await exchange.publish(
                 letters.message(envelope), routing_key=envelope.name, mandatory=False, timeout=CONFIRM_SECONDS
             )
-        except BROKER_ERRORS as error:
-            raise BusUnavailable(f"not confirmed: {type(error).__name__}") from error
 
     async def dead_letters(self) -> list[DeadLetter]:
         """While it looks, the letters are out of the queue: of two that look at the same time, each sees a part."""
         found: list[DeadLetter] = []
         async with self._operating:
             for service in self._services:
-                async with self._letters_of(service) as messages:
-                    found += [letters.dead_letter(service, message) async for message in messages]
+                with _broker_errors():
+                    async with self._letters_of(service) as messages:
+                        found += [letters.dead_letter(service, message) async for message in messages]
         return sorted(found, key=lambda letter: letter.failed_at)
 
     async def replay(self, letter: UUID) -> bool:
         async with self._operating:
             for service in self._services:
-                async with self._letters_of(service) as messages:
-                    async for message in messages:
-                        found = letters.dead_letter(service, message)
-                        if found.id == letter:
-                            await self._publish_to(self._names.queue(service, found.consumer), message)
-                            await message.ack()
-                            return True
+                with _broker_errors():
+                    async with self._letters_of(service) as messages:
+                        async for message in messages:
+                            found = letters.dead_letter(service, message)
+                            if found.id == letter:
+                                await self._publish_to(self._names.queue(service, found.consumer), message)
+                                await message.ack()
+                                return True
         return False
 
     async def close(self) -> None:
@@ -112,11 +113,13 @@ class RabbitBus:
     async def _set_up(self, connection: AbstractConnection) -> list[AbstractChannel]:
         channel = await connection.channel(on_return_raises=True)
         await declare_exchanges(channel, self._names)
-        self._connection, self._channel = connection, channel
-        return [channel]
+        letters_channel = await connection.channel()
+        self._connection, self._channel, self._letters_channel = connection, channel, letters_channel
+        return [channel, letters_channel]
 
     async def _ready_channel(self) -> AbstractChannel:
-        await self._publishing.open(0 if self._consumers else START_SECONDS)
+        if not self._publishing.ready and not self._consumers:
+            await self._publishing.open(START_SECONDS)
         if self._channel is None or not self._publishing.ready:
             raise BusUnavailable("no connection to the broker")
         return self._channel
@@ -133,47 +136,54 @@ class RabbitBus:
 
     async def _exists(self, queue: str) -> bool:
         assert self._connection is not None, "the link is ready"
-        try:
-            async with self._connection.channel() as channel:
-                await channel.get_queue(queue)
-        except ChannelNotFoundEntity:
-            return False
-        except BROKER_ERRORS as error:
-            raise BusUnavailable(f"not asked: {type(error).__name__}") from error
+        with _broker_errors():
+            try:
+                async with self._connection.channel() as channel:
+                    await channel.get_queue(queue)
+            except ChannelNotFoundEntity:
+                return False
         return True
 
     @asynccontextmanager
     async def _letters_of(self, service: str) -> AsyncIterator[AsyncIterator[AbstractIncomingMessage]]:
-        """The messages of the dead-letter queue, one by one; what is not acknowledged goes back at the end."""
+        """The messages of the dead-letter queue, one by one; what is not acknowledged goes back at the end.
+
+        Always on the same channel: there, and only there, the next look comes after the going back of the last.
+        """
         await self._ready_channel()
-        assert self._connection is not None, "the link is ready"
-        queue_name = self._names.dead(service)
-        seen: list[AbstractIncomingMessage] = []
-        if not await self._exists(queue_name):
+        assert self._letters_channel is not None, "the link is ready"
+        if not await self._exists(self._names.dead(service)):
             yield _nothing()
             return
-        async with self._connection.channel() as channel:
-            queue = await channel.get_queue(queue_name, ensure=False)
+        queue = await self._letters_channel.get_queue(self._names.dead(service), ensure=False)
+        seen: list[AbstractIncomingMessage] = []
 
-            async def read() -> AsyncIterator[AbstractIncomingMessage]:
-                while (message := await queue.get(fail=False)) is not None:
-                    seen.append(message)
-                    yield message
+        async def read() -> AsyncIterator[AbstractIncomingMessage]:
+            while (message := await queue.get(fail=False)) is not None:
+                seen.append(message)
+                yield message
 
-            try:
-                yield read()
-            finally:
-                for message in seen:
-                    if not message.processed:
-                        await message.reject(requeue=True)
-                # An answer to this proves that the broker has taken them back.
-                await channel.get_queue(queue_name)
+        try:
+            yield read()
+        finally:
+            for message in seen:
+                if not message.processed:
+                    await message.reject(requeue=True)
 
     async def _publish_to(self, queue: str, message: AbstractIncomingMessage) -> None:
         channel = await self._ready_channel()
         await channel.default_exchange.publish(
             letters.revived(message), routing_key=queue, mandatory=True, timeout=CONFIRM_SECONDS
         )
+
+
+@contextmanager
+def _broker_errors() -> Iterator[None]:
+    """What the broker refuses or breaks off is `BusUnavailable`."""
+    try:
+        yield
+    except BROKER_ERRORS as error:
+        raise BusUnavailable(f"the broker did not do it: {type(error).__name__}") from error
 
 
 async def _nothing() -> AsyncIterator[AbstractIncomingMessage]:

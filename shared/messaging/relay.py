@@ -21,6 +21,9 @@ from shared.runtime.database import conninfo
 from shared.runtime.notifications import notifications
 from shared.runtime.repeated import repeated
 
+# When one event is done, others follow in a moment: they are settled together.
+GATHER_SECONDS = 0.005
+
 _log = logging.getLogger(__name__)
 
 
@@ -129,6 +132,8 @@ class Relay:
         waker = asyncio.create_task(self._wake.wait() if woken else asyncio.sleep(seconds))
         try:
             await asyncio.wait({waker, *self._flights}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if len(self._flights) > 1 and not waker.done():
+                await asyncio.wait(self._flights, timeout=GATHER_SECONDS)
         finally:
             waker.cancel()
 

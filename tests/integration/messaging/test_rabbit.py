@@ -48,6 +48,8 @@ async def test_events_recorded_while_the_broker_is_away_arrive_when_it_is_back(
         await line.cut()
         with pytest.raises(BusUnavailable):
             await publish_until_it_fails(bus, envelope("while it breaks"))
+        with pytest.raises(BusUnavailable):
+            await bus.dead_letters()
         await lamps.record(*(LampLit(lamp=str(n)) for n in range(20)))
         assert await lamps.outbox() == 20
         await line.mend()
@@ -188,9 +190,9 @@ async def test_the_dead_letter_carries_its_reason_in_headers(rabbit: Buses, lamp
     await bus.close()
     async with await aio_pika.connect(rabbit.amqp_url) as connection, connection.channel() as channel:
         queue = await channel.get_queue(Names(rabbit.prefix).dead("shop"))
-        async with asyncio.timeout(PATIENCE):
-            message = await queue.get()
-        await message.reject(requeue=True)
+        async with queue.iterator(timeout=PATIENCE) as messages:
+            message = await anext(messages)
+            await message.ack()
     headers = message.headers
     assert headers["yurt-reason"] == "exhausted"
     assert headers["yurt-consumer"] == "light"

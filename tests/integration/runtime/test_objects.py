@@ -5,6 +5,7 @@ import hashlib
 import threading
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -159,6 +160,39 @@ async def test_a_store_that_does_not_answer_is_unavailable() -> None:
         await objects.stat("a")
     with pytest.raises(ObjectsUnavailable):
         await objects.put_stream("a", [b"x"])
+
+
+class _WholeAlways(BaseHTTPRequestHandler):
+    """A store that ignores ranges."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(3 * MEGABYTE))
+        self.end_headers()
+        try:
+            self.wfile.write(noise(3 * MEGABYTE))
+        except ConnectionError:
+            self.close_connection = True  # the reader has had enough
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name it has there
+        """Nothing."""
+
+
+@pytest.fixture
+def ignorant_store() -> Iterator[Objects]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _WholeAlways) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield Objects(ObjectSettings(s3_url=f"http://key:secret@127.0.0.1:{server.server_port}/bucket"))
+        server.shutdown()
+
+
+@pytest.mark.parametrize(("offset", "length"), [(0, 5), (1_500_000, None), (1_048_570, 20), (2_999_990, 100)])
+async def test_a_range_is_cut_out_of_what_a_store_without_ranges_sends(
+    ignorant_store: Objects, offset: int, length: int | None
+) -> None:
+    content = noise(3 * MEGABYTE)
+    expected = content[offset:] if length is None else content[offset : offset + length]
+    assert await read(ignorant_store, "a", offset, length) == expected
 
 
 async def test_wrong_keys_are_not_taken_for_a_missing_object(s3_url: str) -> None:
