@@ -1,6 +1,6 @@
 """The cloud side of the tests: an application's database and those who work in it, by public calls alone."""
 
-from collections.abc import Callable
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -84,10 +84,24 @@ class Office:
     def second_database(self) -> str:
         """The same application once more, empty, in a database of its own."""
         if self._second is None:
-            self._second = create_database(self._server, f"{self.code}-second".replace("-", "_"))
-            with psycopg.connect(self._second, autocommit=True) as db:
-                db.execute(SCHEMA)
+            self._second = self.database("second")
         return self._second
+
+    def database(self, name: str) -> str:
+        """The same application, empty, in a new database."""
+        dsn = create_database(self._server, f"{self.code}-{name}".replace("-", "_"))
+        with psycopg.connect(dsn, autocommit=True) as db:
+            db.execute(SCHEMA)
+        return dsn
+
+    @staticmethod
+    def triggers(dsn: str) -> int:
+        """How many triggers stand on the application's tables beside its own one."""
+        with psycopg.connect(dsn) as db:
+            query = "SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal AND tgname <> 'tidy_order'"
+            row = db.execute(query).fetchone()
+            assert row
+            return int(row[0])
 
     # -- people
 
@@ -174,9 +188,15 @@ class Office:
             workplace.exchange()
         return workplace
 
+    def active(self, *organisations: str) -> Workplace:
+        """One whose state is `active`, which it becomes a moment after its activation was answered."""
+        workplace = self.workplace(*organisations)
+        until = time.monotonic() + 10
+        while self.seen(workplace)["state"] != "active":
+            assert time.monotonic() < until
+        return workplace
+
     def seen(self, workplace: Workplace) -> Json:
         document: Json = good(self.admin.get(f"/workplaces/{workplace.id}"))
         return document
 
-
-MakeOffice = Callable[[], Office]
