@@ -30,5 +30,6 @@ def package_members(replica: Path, document: Mapping[str, Any], title: str, prog
 
 def readme_values(document: Mapping[str, Any], title: str) -> dict[str, str]:
     """What the template may name."""
-    told = ("service", "name", "configuration", "version", "platform", "created_at")
-    return {"application": title, **{key: str(document[key]) for key in told}}
+    told = ("service", "name", "configuration", "version", "platform")
+    created = f"{document['created_at']:.16} UTC".replace("T", " ")  # for people: to the minute
+    return {"application": title, "created_at": created, **{key: str(document[key]) for key in told}}
