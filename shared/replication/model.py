@@ -244,7 +244,9 @@ def _foreign_keys(
         target = targets.get(key.target)
         # Columns that say whose row it is stand beside the key in many constraints; the key alone identifies it.
         whose = {(area, area), (aggregate.organisation, target.organisation if target else None)}
-        pairs = [pair for pair in zip(key.columns, key.target_columns, strict=True) if pair not in whose]
+        identifying = set(target.key if target else ())
+        matched = zip(key.columns, key.target_columns, strict=True)
+        pairs = [pair for pair in matched if pair not in whose or pair[1] in identifying]
         columns, target_columns = tuple(own for own, _ in pairs), tuple(other for _, other in pairs)
         if target is None or set(target_columns) != set(target.key) or set(columns) & set(described.exclude):
             continue
