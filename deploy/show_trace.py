@@ -1,5 +1,6 @@
 """`python -m deploy.show_trace FILE [TRACE]`: traces of `YURT_TRACE_FILE` as trees; without TRACE the longest one."""
 
+import argparse
 import json
 import sys
 from collections import Counter
@@ -31,12 +32,13 @@ def tree(spans: list[Span]) -> Iterator[tuple[int, Span]]:
 
 def main() -> int:
     """1 when the file holds no such trace."""
-    if not 2 <= len(sys.argv) <= 3:
-        print(__doc__, file=sys.stderr)
-        return 2
-    spans = read_spans(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(prog="deploy.show_trace", description=__doc__)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("trace", nargs="?")
+    arguments = parser.parse_args()
+    spans = read_spans(arguments.file)
     longest = Counter(span["trace"] for span in spans).most_common(1)
-    wanted = sys.argv[2] if len(sys.argv) == 3 else (longest[0][0] if longest else "")
+    wanted = arguments.trace or (longest[0][0] if longest else "")
     chosen = [span for span in spans if span["trace"] == wanted]
     if not chosen:
         print("no such trace", file=sys.stderr)
