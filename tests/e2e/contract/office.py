@@ -1,6 +1,8 @@
 """The cloud side of the tests: an application's database and those who work in it, by public calls alone."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -93,6 +95,26 @@ class Office:
         with psycopg.connect(dsn, autocommit=True) as db:
             db.execute(SCHEMA)
         return dsn
+
+    @staticmethod
+    def execute(dsn: str, *statements: str) -> None:
+        with psycopg.connect(dsn, autocommit=True) as db:
+            for statement in statements:
+                db.execute(statement.encode())
+
+    @contextmanager
+    def away(self, dsn: str) -> Iterator[None]:
+        """Inside, nobody can connect to this database."""
+        name = sql.Identifier(urlsplit(dsn).path[1:])
+        with psycopg.connect(self._server, autocommit=True) as server:
+            server.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(name))
+            server.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [urlsplit(dsn).path[1:]]
+            )
+            try:
+                yield
+            finally:
+                server.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(name))
 
     @staticmethod
     def triggers(dsn: str) -> int:
