@@ -14,6 +14,7 @@ from services.sync_gateway.administration.attach_application import (
     declare_restore,
     detach_application,
 )
+from services.sync_gateway.administration.describe_attachment import without_secret
 from services.sync_gateway.administration.register_subscriber import register_subscriber
 from services.sync_gateway.http.bodies import CODE, LOGIN, Body, Line, Password
 from services.sync_gateway.http.callers import operator_only
@@ -72,7 +73,7 @@ async def put_application(
 ) -> dict[str, Any]:
     """Attach (201) or change (200); 422 `manifest_invalid` with every mistake. `dry_run` only checks."""
     answer = await attach_application(parts.provisioning, parts.databases, parts.catalogue, code, body, dry_run=dry_run)
-    return _answer(response, answer)
+    return without_secret(_answer(response, answer))
 
 
 @router.delete("/applications/{code}", status_code=204)

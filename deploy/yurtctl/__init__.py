@@ -1,0 +1,1 @@
+"""yurtctl: the operator's command line over `/operator/v1`."""
