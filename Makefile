@@ -3,10 +3,12 @@ PYTHON ?= python3
 APP ?= accounting_kz
 # The tests share two cores with the servers they use.
 WORKERS ?= 2
+COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+N ?= 1
 
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo serve check test format documents
+.PHONY: help demo serve up down scale check test format documents
 
 help: ## lists the targets
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -16,6 +18,20 @@ demo: $(BIN)/.run ## tells the whole story on servers of its own; APP=accounting
 
 serve: $(BIN)/.run ## keeps the same stack in the foreground (YURT_PORT 8080, state under YURT_HOME .yurt/)
 	@$(BIN)/python -m deploy.serve
+
+up: .env ## starts docker-compose.yml: servers, migrations, services, proxy at YURT_PORT; secrets in .env, made once
+	$(COMPOSE) up -d --build
+	@$(COMPOSE) ps
+
+down: ## ends what `make up` started; the data stay
+	$(COMPOSE) down
+
+scale: .env ## runs several of one service: SERVICE=sync-gateway N=3; the next `make up` may set it back to one
+	$(COMPOSE) up -d --no-deps --no-recreate --scale $(SERVICE)=$(N) $(SERVICE)
+	@$(COMPOSE) ps
+
+.env:
+	@$(PYTHON) -m deploy.compose.first_env
 
 check: $(BIN)/.dev ## style, types, import rules, generated documents: what CI runs first
 	$(BIN)/ruff check .
