@@ -1,5 +1,6 @@
 """`yurtctl application`: attach a database to the service, look at it, detach it."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from deploy.yurtctl.usage import UsageMistake
 group = typer.Typer(help="Applications: databases attached to the service.", no_args_is_help=True)
 
 Code = Annotated[str, typer.Argument(help="Code of the application.")]
+_IN_LANGUAGE = re.compile(r"([a-z]{2,3})=(.+)")
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
@@ -123,13 +125,10 @@ class ManifestRefused(Refused):
 
 def _titles(given: list[str]) -> str | dict[str, str]:
     """One title, or one for each language."""
-    if len(given) == 1 and not _language(given[0]):
+    spoken = [_IN_LANGUAGE.fullmatch(text) for text in given]
+    if len(given) == 1 and not spoken[0]:
         return given[0]
-    if not all(_language(text) for text in given):
-        raise UsageMistake("Several titles need their languages: --title en=Books --title ru=Бухгалтерия.")
-    return {language: text for language, _, text in (each.partition("=") for each in given)}
-
-
-def _language(text: str) -> str:
-    language, mark, _ = text.partition("=")
-    return language if mark and language.isascii() and language.islower() and 2 <= len(language) <= 3 else ""
+    titles = {match[1]: match[2] for match in spoken if match}
+    if len(titles) < len(given):
+        raise UsageMistake("Several titles need a language each: --title en=Books --title ru=Бухгалтерия.")
+    return titles
