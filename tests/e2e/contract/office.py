@@ -91,10 +91,17 @@ class Office:
 
     def database(self, name: str) -> str:
         """The same application, empty, in a new database."""
-        dsn = create_database(self._server, f"{self.code}-{name}".replace("-", "_"))
-        with psycopg.connect(dsn, autocommit=True) as db:
-            db.execute(SCHEMA)
+        dsn = self.empty_database(name)
+        self.execute(dsn, SCHEMA)
         return dsn
+
+    def empty_database(self, name: str) -> str:
+        return create_database(self._server, f"{self.code}-{name}".replace("-", "_"))
+
+    @staticmethod
+    def fetch(dsn: str, query: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(dsn) as db:
+            return db.execute(query.encode()).fetchall()
 
     @staticmethod
     def execute(dsn: str, *statements: str) -> None:
