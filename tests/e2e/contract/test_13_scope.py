@@ -112,13 +112,12 @@ def test_a_reissue_takes_the_old_replicas_edits_first_and_ends_it_when_the_new_o
     old = office.workplace(organisation, synchronised=True)
     range_of_old = old.rows("SELECT last FROM yurt_ranges WHERE table_name = 'items'")[0][0]
     old.db.execute("INSERT INTO tasks VALUES (?, ?, 'unsent', 0)", [str(uuid4()), organisation])
-    good(office.admin.post(f"/workplaces/{old.id}/reissue"), 200, 202)
-    office.admin.wait_until(old.id, "ready")
+    package = office.reissue(old.id)
     opened = old.begin()
     assert opened["resync"] == {"reason": "reissued", "upload_first": True}
     body = old.freeze(opened["next_message"])
     assert good(old.push(opened["id"], opened["next_message"], body), 200)["counts"]["applied"] == 1
-    fresh = office.unpack(office.package(old.id))
+    fresh = office.unpack(package)
     assert fresh.id == old.id
     assert fresh.state("prefix") == old.state("prefix"), "the same workplace"
     good(fresh.activate(office.admin_login, PASSWORD), 200)
@@ -136,9 +135,7 @@ def test_another_computer_is_admitted_after_a_reissue_only(office: Office) -> No
     workplace = office.workplace(office.first)
     other = office.unpack(office.package(workplace.id))
     refused(other.activate(office.admin_login, PASSWORD), 409, "activated_elsewhere")
-    good(office.admin.post(f"/workplaces/{workplace.id}/reissue"), 200, 202)
-    office.admin.wait_until(workplace.id, "ready")
-    fresh = office.unpack(office.package(workplace.id))
+    fresh = office.unpack(office.reissue(workplace.id))
     good(fresh.activate(office.admin_login, PASSWORD), 200)
 
 
