@@ -132,6 +132,17 @@ def test_a_large_delta_is_a_file_with_etag_and_ranges_over_its_coded_bytes(hasty
     good(workplace.complete(opened["id"], applied=500, verified=True), 200)
 
 
+def test_events_bring_a_comment_every_fifteen_seconds(hasty_office: Office) -> None:
+    """Line 43."""
+    office = hasty_office
+    workplace = office.active(office.first)
+    with office.admin.http.stream("GET", f"/api/v1/workplaces/{workplace.id}/events", timeout=17) as answer:
+        started = time.monotonic()
+        comment = next(line for line in answer.iter_lines() if line.startswith(":"))
+        assert comment
+        assert time.monotonic() - started < 16.5
+
+
 class _Raw:
     """An answer with its body as it was on the wire."""
 
@@ -151,7 +162,7 @@ def in_maintenance(hasty_stack: Stack) -> Iterator[str]:
     """The URL of a gateway over the same data that is in maintenance."""
     settings = hasty_stack._settings
     with tempfile.TemporaryDirectory(prefix="yurt-contract-") as folder:
-        again = settings.model_copy(update={"home": Path(folder), "port": 0})
+        again = settings.model_copy(update={"home": Path(folder), "port": 0, "postgres_url": hasty_stack.postgres_url})
         environment = {**hasty_stack._environment, **HASTY, "YURT_MAINTENANCE": "1"}
         with Stack(again, environment=environment) as stack:
             yield stack.url
