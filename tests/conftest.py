@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from _pytest.nodeid import NodeId
 from psycopg import sql
 
 from deploy.servers.found import find_amqp, find_postgres, find_s3
@@ -54,6 +55,15 @@ def _look(config: pytest.Config, setting: str, find: Callable[[Path], Server]) -
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     return config.stash[_said]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let `xdist_group` take effect: pytest-xdist 3.8 writes a group where pytest 9.2 no longer keeps an item's id."""
+    for item in items:
+        grouped = getattr(item, "_nodeid", None)
+        if grouped is not None:
+            item._id = NodeId.parse(grouped)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
