@@ -14,9 +14,17 @@ def put(workplace: Workplace, table: str, key: Json, seq: int = 1, **change: Any
     was = workplace.current(table, key)
     assert was is not None
     return {
-        "seq": seq, "table": table, "key": key, "op": "put", "base": workplace.state("position"), "row": {**was, **change},
-        "before": {name: was[name] for name in change}, "parts": {}, "parts_before": {}, **STAMP,
-    }  # fmt: skip
+        "seq": seq,
+        "table": table,
+        "key": key,
+        "op": "put",
+        "base": workplace.state("position"),
+        "row": {**was, **change},
+        "before": {name: was[name] for name in change},
+        "parts": {},
+        "parts_before": {},
+        **STAMP,
+    }
 
 
 def new(workplace: Workplace, table: str, key: Json, seq: int = 1, parts: Json | None = None, **values: Any) -> Json:
@@ -25,11 +33,19 @@ def new(workplace: Workplace, table: str, key: Json, seq: int = 1, parts: Json |
     for name, column in workplace.columns(table).items():
         if not column["generated"]:
             row[name] = {"boolean": False}.get(column["type"]) if column["nullable"] else DEFAULTS.get(name)
-    every = {part: [] for part in workplace.parts(table)}
+    every: Json = {part: [] for part in workplace.parts(table)}
     return {
-        "seq": seq, "table": table, "key": key, "op": "put", "base": None, "row": {**row, **values, **key}, "before": {},
-        "parts": {**every, **(parts or {})}, "parts_before": {}, **STAMP,
-    }  # fmt: skip
+        "seq": seq,
+        "table": table,
+        "key": key,
+        "op": "put",
+        "base": None,
+        "row": {**row, **values, **key},
+        "before": {},
+        "parts": {**every, **(parts or {})},
+        "parts_before": {},
+        **STAMP,
+    }
 
 
 DEFAULTS: Json = {"paid": False, "discount": "0", "net": "0", "price": "0"}
@@ -38,10 +54,15 @@ DEFAULTS: Json = {"paid": False, "discount": "0", "net": "0", "price": "0"}
 def delete(workplace: Workplace, table: str, key: Json, seq: int = 1) -> Json:
     (value, *_) = key.values()
     return {
-        "seq": seq, "table": table, "key": key, "op": "delete", "base": workplace.state("position"),
+        "seq": seq,
+        "table": table,
+        "key": key,
+        "op": "delete",
+        "base": workplace.state("position"),
         "before": workplace.current(table, key),
-        "parts_before": {p: workplace._lines(p, c, {c: value}) for p, c in workplace.parts(table).items()}, **STAMP,
-    }  # fmt: skip
+        "parts_before": {p: workplace._lines(p, c, {c: value}) for p, c in workplace.parts(table).items()},
+        **STAMP,
+    }
 
 
 def task(organisation: str, **more: Any) -> Json:

@@ -58,8 +58,10 @@ class Office:
         self.db: psycopg.Connection[DictRow] = psycopg.connect(self.dsn, autocommit=True, row_factory=dict_row)
         self.db.execute(SCHEMA)
         self.db.execute("INSERT INTO units VALUES ('kg', 'килограмм'), ('pc', 'piece')")
-        self.db.execute("INSERT INTO items (unit_code, sku, title, price) SELECT 'kg', 'sku-' || n, 'Item ' || n, n"
-                        " FROM generate_series(1, 5) n")  # fmt: skip
+        self.db.execute(
+            "INSERT INTO items (unit_code, sku, title, price) SELECT 'kg', 'sku-' || n, 'Item ' || n, n"
+            " FROM generate_series(1, 5) n"
+        )
         self.first = self.organisation("Первая")
         self.second = self.organisation("Second")
         good(operator.operate("PUT", f"/subscribers/{self.subscriber}", subscription()), 201)
@@ -237,4 +239,3 @@ class Office:
     def seen(self, workplace: Workplace) -> Json:
         document: Json = good(self.admin.get(f"/workplaces/{workplace.id}"))
         return document
-

@@ -10,7 +10,9 @@ from tests.e2e.contract.service import Caller, good, refused
 pytestmark = pytest.mark.xdist_group("contract")
 
 
-def test_every_error_is_a_problem_document_with_type_title_status_detail_and_code(office: Office, nobody: Caller) -> None:
+def test_every_error_is_a_problem_document_with_type_title_status_detail_and_code(
+    office: Office, nobody: Caller
+) -> None:
     """Line 7."""
     refused(nobody.post("/sessions", {"login": office.admin_login, "password": "wrong"}), 401, "wrong_credentials")
     refused(office.admin.get(f"/workplaces/{uuid4()}"), 404, "not_found")

@@ -87,7 +87,15 @@ def test_a_workplaces_token_opens_its_package_and_problems_and_nothing_of_a_sess
     own, app = f"/workplaces/{workplace.id}", f"/applications/{office.code}"
     assert workplace.caller.get(f"{own}/package").status_code == 200
     good(workplace.caller.get(f"{own}/problems"))
-    for path in (own, f"{own}/events", "/applications", app, f"{app}/workplaces", f"{app}/exchanges", f"{app}/problems"):
+    for path in (
+        own,
+        f"{own}/events",
+        "/applications",
+        app,
+        f"{app}/workplaces",
+        f"{app}/exchanges",
+        f"{app}/problems",
+    ):
         refused(workplace.caller.get(path), 403, "wrong_token_kind")
     for path in (f"{app}/workplaces", f"{own}/suspend", f"{own}/resume", f"{own}/reissue", f"{own}/package"):
         refused(workplace.caller.post(path), 403, "wrong_token_kind")
@@ -120,9 +128,9 @@ def test_operator_calls_open_to_the_operators_token_alone(office: Office, nobody
 def test_foreign_and_unknown_ids_are_404_alike(office: Office, stranger: Caller) -> None:
     """Line 33."""
     workplace = office.workplace(office.first)
-    calls = [
-        ("GET", f"/workplaces/{{}}{end}") for end in ("", "/events", "/package", "/problems")
-    ] + [("POST", f"/workplaces/{{}}/{end}") for end in ("suspend", "resume", "reissue", "package")]  # fmt: skip
+    calls = [("GET", f"/workplaces/{{}}{end}") for end in ("", "/events", "/package", "/problems")] + [
+        ("POST", f"/workplaces/{{}}/{end}") for end in ("suspend", "resume", "reissue", "package")
+    ]
     for method, path in calls:
         foreign = stranger.call(method, f"/api/v1{path.format(workplace.id)}")
         unknown = stranger.call(method, f"/api/v1{path.format(uuid4())}")
@@ -174,12 +182,20 @@ def test_a_user_reads_the_workplaces_he_is_listed_in_and_their_packages_and_chan
 def _administration(office: Office, workplace: str) -> list[tuple[str, str]]:
     app = f"/applications/{office.code}"
     return [
-        ("GET", app), ("GET", f"{app}/workplaces"), ("POST", f"{app}/workplaces"), ("GET", f"{app}/exchanges"),
-        ("GET", f"{app}/problems"), ("GET", f"/workplaces/{workplace}"), ("GET", f"/workplaces/{workplace}/events"),
-        ("GET", f"/workplaces/{workplace}/package"), ("POST", f"/workplaces/{workplace}/package"),
-        ("POST", f"/workplaces/{workplace}/suspend"), ("DELETE", f"/workplaces/{workplace}"),
-        ("GET", f"/workplaces/{workplace}/problems"), ("POST", f"/workplaces/{workplace}/reissue"),
-    ]  # fmt: skip
+        ("GET", app),
+        ("GET", f"{app}/workplaces"),
+        ("POST", f"{app}/workplaces"),
+        ("GET", f"{app}/exchanges"),
+        ("GET", f"{app}/problems"),
+        ("GET", f"/workplaces/{workplace}"),
+        ("GET", f"/workplaces/{workplace}/events"),
+        ("GET", f"/workplaces/{workplace}/package"),
+        ("POST", f"/workplaces/{workplace}/package"),
+        ("POST", f"/workplaces/{workplace}/suspend"),
+        ("DELETE", f"/workplaces/{workplace}"),
+        ("GET", f"/workplaces/{workplace}/problems"),
+        ("POST", f"/workplaces/{workplace}/reissue"),
+    ]
 
 
 def test_a_synchronisation_user_can_exchange_and_nothing_else(office: Office) -> None:

@@ -12,9 +12,20 @@ from tests.e2e.contract.service import Caller, good, refused, sign_in
 pytestmark = pytest.mark.xdist_group("contract")
 
 WORKPLACE = {
-    "id", "name", "application", "state", "reason", "progress", "organisations", "users", "prefix", "package",
-    "last_exchange", "unsent", "created_at",
-}  # fmt: skip
+    "id",
+    "name",
+    "application",
+    "state",
+    "reason",
+    "progress",
+    "organisations",
+    "users",
+    "prefix",
+    "package",
+    "last_exchange",
+    "unsent",
+    "created_at",
+}
 EXCHANGE = {"id", "started_at", "finished_at", "result", "sent", "received", "problems"}
 
 
@@ -188,7 +199,9 @@ def test_a_workplace_document_has_every_member(office: Office) -> None:
     assert set(seen["last_exchange"]) >= EXCHANGE
     assert seen["last_exchange"]["finished_at"] >= seen["last_exchange"]["started_at"]
     assert seen["last_exchange"]["problems"] == 0
-    (listed,) = [w for w in office.admin.everything(f"/applications/{office.code}/workplaces") if w["id"] == workplace.id]
+    (listed,) = [
+        w for w in office.admin.everything(f"/applications/{office.code}/workplaces") if w["id"] == workplace.id
+    ]
     assert listed == seen
 
 
@@ -291,7 +304,9 @@ def test_the_exchange_list_is_filtered_by_workplace_result_from_and_to(office: O
     assert len(kinds) == 1
     assert len(office.admin.everything(path, workplace=workplace.id, result=kinds.pop())) == 2
     times = sorted(e["started_at"] for e in mine)
-    assert [e["started_at"] for e in office.admin.everything(path, workplace=workplace.id, **{"from": times[1]})] == [times[1]]
+    assert [e["started_at"] for e in office.admin.everything(path, workplace=workplace.id, **{"from": times[1]})] == [
+        times[1]
+    ]
     assert office.admin.everything(path, workplace=workplace.id, **{"from": "2099-01-01T00:00:00.000000Z"}) == []
     assert len(office.admin.everything(path, workplace=workplace.id, to="2099-01-01T00:00:00.000000Z")) == 2
     assert office.admin.everything(path, workplace=workplace.id, to="2000-01-01T00:00:00.000000Z") == []

@@ -20,10 +20,11 @@ class Packed:
     """One package for the whole module, as bytes and unpacked."""
 
     def __init__(self, office: Office) -> None:
-        office.order(office.first, lines=3, comment="packed", net="10.00")
+        self.organisation = office.organisation("Упакованная")
+        office.order(self.organisation, lines=3, comment="packed", net="10.00")
         office.order(office.second, comment="foreign")
-        office.sql("INSERT INTO closing_dates VALUES (%s, '2020-01-01') ON CONFLICT DO NOTHING", office.first)
-        self.document = office.ready(organisations=[office.first])
+        office.insert("closing_dates", {"organisation_id": self.organisation, "closed_until": "2020-01-01"})
+        self.document = office.ready(organisations=[self.organisation])
         self.path = f"/workplaces/{self.document['id']}/package"
         self.bytes = office.package(self.document["id"])
         self.archive = zipfile.ZipFile(io.BytesIO(self.bytes))
@@ -58,7 +59,9 @@ def test_content_disposition_has_a_plain_and_a_utf8_name(office: Office, packed:
 
 
 @pytest.mark.parametrize(("given", "first", "last"), [("0-99", 0, 99), ("100-", 100, None), ("-50", -50, None)])
-def test_a_range_is_that_part_of_the_file(office: Office, packed: Packed, given: str, first: int, last: int | None) -> None:
+def test_a_range_is_that_part_of_the_file(
+    office: Office, packed: Packed, given: str, first: int, last: int | None
+) -> None:
     """Line 45."""
     answer = office.admin.get(packed.path, headers={"Range": f"bytes={given}"})
     assert answer.status_code == 206
@@ -106,7 +109,13 @@ def test_the_zip_holds_the_files_of_the_page_and_an_unzip_program_reads_it(packe
     """Lines 67-74."""
     assert packed.archive.testzip() is None
     names = set(packed.archive.namelist())
-    listed = {"InfoBase/infobase.db", "InfoBase/workplace.json", "InfoBase/ReadMe.html", "yurt-workplace.pyz", "manifest.json"}
+    listed = {
+        "InfoBase/infobase.db",
+        "InfoBase/workplace.json",
+        "InfoBase/ReadMe.html",
+        "yurt-workplace.pyz",
+        "manifest.json",
+    }
     assert listed <= names
     endings = {name.rsplit(".", 1)[-1] for name in names - listed}
     assert endings & {"bat", "cmd"}, "a starter for Windows"
@@ -119,7 +128,9 @@ def test_the_zip_holds_the_files_of_the_page_and_an_unzip_program_reads_it(packe
 def test_manifest_json_has_size_and_hash_of_every_file_but_itself_and_the_rows_of_every_table(packed: Packed) -> None:
     """Line 72."""
     assert packed.manifest["format"] == 1
-    assert set(packed.manifest["files"]) == {n for n in packed.archive.namelist() if not n.endswith("/")} - {"manifest.json"}
+    assert set(packed.manifest["files"]) == {n for n in packed.archive.namelist() if not n.endswith("/")} - {
+        "manifest.json"
+    }
     for name, about in packed.manifest["files"].items():
         content = packed.archive.read(name)
         assert about == {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
@@ -133,16 +144,27 @@ def test_workplace_json_has_every_field(office: Office, packed: Packed) -> None:
     """Lines 68-69."""
     about = packed.workplace.about
     assert set(about) == {
-        "service", "workplace", "name", "application", "configuration", "version", "prefix", "organisations", "generation",
-        "position", "scope_version", "platform", "created_at",
-    }  # fmt: skip
+        "service",
+        "workplace",
+        "name",
+        "application",
+        "configuration",
+        "version",
+        "prefix",
+        "organisations",
+        "generation",
+        "position",
+        "scope_version",
+        "platform",
+        "created_at",
+    }
     assert about["service"] == office.url
     assert about["workplace"] == packed.document["id"]
     assert about["name"] == packed.document["name"]
     assert about["application"] == office.code
     assert (about["configuration"], about["version"], about["platform"]) == ("steppe", "2.1.0", ">=3.11")
     assert about["prefix"] == packed.document["prefix"]
-    assert about["organisations"] == [office.first]
+    assert about["organisations"] == [packed.organisation]
 
 
 def test_the_read_me_tells_in_the_languages_of_the_application_and_names_the_platform(packed: Packed) -> None:
@@ -162,7 +184,9 @@ def test_no_secret_and_no_excluded_column_is_inside(office: Office, packed: Pack
     assert "foreign" not in [r[0] for r in packed.workplace.rows("SELECT comment FROM orders")]
 
 
-def test_tables_have_the_names_columns_and_keys_of_the_application_in_catalogue_order(office: Office, packed: Packed) -> None:
+def test_tables_have_the_names_columns_and_keys_of_the_application_in_catalogue_order(
+    office: Office, packed: Packed
+) -> None:
     """Line 76."""
     for table in packed.workplace.tables():
         theirs = office.sql(
@@ -188,12 +212,16 @@ def test_foreign_keys_stand_where_the_target_is_in_the_replica_for_certain(packe
     """Lines 76-78."""
     found = _foreign_keys(packed)
     assert {
-        ("order_lines", "order_id", "orders"), ("order_notes", "order_id", "orders"),  # part → root
-        ("items", "unit_code", "units"), ("order_lines", "item_id", "items"),  # → a shared table
+        ("order_lines", "order_id", "orders"),
+        ("order_notes", "order_id", "orders"),  # part → root
+        ("items", "unit_code", "units"),
+        ("order_lines", "item_id", "items"),  # → a shared table
         ("orders", "customer_id", "customers"),  # within_scope
-    } <= found  # fmt: skip
+    } <= found
     assert not {f for f in found if f[1] in {"twin_id", "manager_id"}}
-    for (sql,) in packed.workplace.rows("SELECT sql FROM sqlite_master WHERE sql LIKE '%REFERENCES%' AND type = 'table'"):
+    for (sql,) in packed.workplace.rows(
+        "SELECT sql FROM sqlite_master WHERE sql LIKE '%REFERENCES%' AND type = 'table'"
+    ):
         assert sql.count("REFERENCES") == sql.count("DEFERRABLE INITIALLY DEFERRED")
 
 
@@ -206,7 +234,7 @@ def test_a_foreign_key_to_the_organisation_stands_in_the_replica(packed: Packed,
 def test_secondary_uniques_are_plain_indexes_and_generated_columns_plain_columns(packed: Packed) -> None:
     """Line 78."""
     indexes = packed.workplace.rows("PRAGMA index_list('customers')")
-    covered = [[c["name"] for c in packed.workplace.rows(f"PRAGMA index_info(\"{i['name']}\")")] for i in indexes]
+    covered = [[c["name"] for c in packed.workplace.rows(f'PRAGMA index_info("{i["name"]}")')] for i in indexes]
     assert ["organisation_id", "code"] in covered
     assert not any(i["unique"] for i in indexes if i["origin"] != "pk")
     assert {c["hidden"] for c in packed.workplace.rows("PRAGMA table_xinfo('orders')")} == {0}
@@ -245,10 +273,29 @@ def test_yurt_aggregates_has_a_row_per_root_and_one_per_part(packed: Packed) -> 
     """Line 82."""
     replica = packed.workplace
     header = [c["name"] for c in replica.rows("PRAGMA table_info(yurt_aggregates)")]
-    assert header == ["table_name", "part_table", "parent_column", "access", "keys", "organisation_column", "number_column", "closed"]
+    assert header == [
+        "table_name",
+        "part_table",
+        "parent_column",
+        "access",
+        "keys",
+        "organisation_column",
+        "number_column",
+        "closed",
+    ]
     roots = {r["table_name"]: r for r in replica.rows("SELECT * FROM yurt_aggregates WHERE part_table IS NULL")}
-    assert set(roots) == {"organisations", "closing_dates", "units", "items", "customers", "orders", "entries", "rates", "tasks",
-                          "every_type"}  # fmt: skip
+    assert set(roots) == {
+        "organisations",
+        "closing_dates",
+        "units",
+        "items",
+        "customers",
+        "orders",
+        "entries",
+        "rates",
+        "tasks",
+        "every_type",
+    }
     assert roots["units"]["access"] == "read_only"
     assert roots["orders"]["access"] == "read_write"
     assert [roots[t]["keys"] for t in ("orders", "items", "rates")] == ["uuid", "range", "natural"]

@@ -19,7 +19,9 @@ def package(office: Office) -> bytes:
     office.order(organisation, customer, lines=3, comment="one", net="5.00")
     office.order(organisation, customer, lines=1, comment="two")
     office.sql("INSERT INTO rates VALUES ('EUR', '2026-01-01', '500', 'bank') ON CONFLICT DO NOTHING")
-    office.sql("INSERT INTO every_type (id, bytes, flag, big) VALUES (77, '\\xdeadbeef', true, 5) ON CONFLICT DO NOTHING")
+    office.sql(
+        "INSERT INTO every_type (id, bytes, flag, big) VALUES (77, '\\xdeadbeef', true, 5) ON CONFLICT DO NOTHING"
+    )
     return office.package(office.ready(organisations=[organisation])["id"])
 
 
@@ -37,7 +39,9 @@ def new_order(replica: Workplace, **more: object) -> str:
     order = str(uuid4())
     model = replica.row("SELECT organisation_id, customer_id FROM orders LIMIT 1") or {}
     values = {"id": order, **model, "ordered_on": "2026-06-06", **more}
-    replica.db.execute(f"INSERT INTO orders ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})", [*values.values()])
+    replica.db.execute(
+        f"INSERT INTO orders ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})", [*values.values()]
+    )
     return order
 
 
@@ -82,7 +86,9 @@ def test_a_delete_keeps_the_whole_row_and_all_lines_as_they_were(replica: Workpl
     assert change["before"] == row
     by_id = sorted(change["parts_before"]["order_lines"], key=lambda line: str(line["id"]))
     assert by_id == sorted(lines, key=lambda line: str(line["id"]))
-    assert replica.rows("SELECT 1 FROM order_lines WHERE order_id = ?", order) == [], "deleting a root deletes its lines"
+    assert replica.rows("SELECT 1 FROM order_lines WHERE order_id = ?", order) == [], (
+        "deleting a root deletes its lines"
+    )
 
 
 def test_a_delete_after_an_edit_has_the_whole_row_as_it_was_at_first(replica: Workplace) -> None:
@@ -101,7 +107,8 @@ def test_inserted_and_deleted_again_leaves_no_row(replica: Workplace) -> None:
     """Lines 86-87."""
     order = new_order(replica)
     replica.db.execute(
-        "INSERT INTO order_lines (id, order_id, position, item_id, quantity) VALUES (?, ?, 1, 1, '1')", [str(uuid4()), order]
+        "INSERT INTO order_lines (id, order_id, position, item_id, quantity) VALUES (?, ?, 1, 1, '1')",
+        [str(uuid4()), order],
     )
     replica.db.execute("DELETE FROM orders WHERE id = ?", [order])
     assert replica.changes() == []
@@ -113,7 +120,8 @@ def test_a_touched_line_registers_its_root_with_all_lines_as_they_were(replica: 
     order = order_of(replica)
     before = [dict(r) for r in replica.rows("SELECT * FROM order_lines WHERE order_id = ? ORDER BY id", order)]
     statement = {
-        "insert": f"INSERT INTO order_lines (id, order_id, position, item_id, quantity) VALUES ('{uuid4()}', '{order}', 9, 1, '1')",
+        "insert": "INSERT INTO order_lines (id, order_id, position, item_id, quantity)"
+        f" VALUES ('{uuid4()}', '{order}', 9, 1, '1')",
         "update": f"UPDATE order_lines SET quantity = '7' WHERE order_id = '{order}'",
         "delete": f"DELETE FROM order_lines WHERE order_id = '{order}'",
     }[how]
@@ -161,7 +169,9 @@ def test_a_changed_key_is_a_delete_and_a_put(replica: Workplace) -> None:
     }
 
 
-@pytest.mark.parametrize("pragmas", [(), ("recursive_triggers",), ("foreign_keys",), ("recursive_triggers", "foreign_keys")])
+@pytest.mark.parametrize(
+    "pragmas", [(), ("recursive_triggers",), ("foreign_keys",), ("recursive_triggers", "foreign_keys")]
+)
 def test_writes_are_captured_whatever_the_pragmas(replica: Workplace, pragmas: tuple[str, ...]) -> None:
     """Line 96."""
     for name in ("recursive_triggers", "foreign_keys"):
@@ -172,8 +182,9 @@ def test_writes_are_captured_whatever_the_pragmas(replica: Workplace, pragmas: t
     new = new_order(replica)
     assert {"rate": "500", "source": "bank"}.items() <= replica.change("rates")["before"].items()
     assert {(c["op"], c["key"]) for c in replica.changes("orders")} == {
-        ("delete", f'{{"id":"{order}"}}'), ("put", f'{{"id":"{new}"}}')
-    }  # fmt: skip
+        ("delete", f'{{"id":"{order}"}}'),
+        ("put", f'{{"id":"{new}"}}'),
+    }
     assert replica.rows("SELECT 1 FROM order_lines WHERE order_id = ?", order) == []
 
 
@@ -281,7 +292,9 @@ def test_numbers_go_on_behind_the_highest_of_the_prefix_and_are_counted_per_orga
         order = new_order(replica, organisation_id=organisation, customer_id=customers[organisation])
         numbers.setdefault(organisation, []).append(replica.rows("SELECT number FROM orders WHERE id = ?", order)[0][0])
     assert numbers[two][0] == numbers[one][0], "counted per organisation"
-    replica.db.execute("UPDATE orders SET number = ? WHERE number = ? AND organisation_id = ?", [f"{prefix}-900", numbers[one][1], one])
+    replica.db.execute(
+        "UPDATE orders SET number = ? WHERE number = ? AND organisation_id = ?", [f"{prefix}-900", numbers[one][1], one]
+    )
     order = new_order(replica, organisation_id=one, customer_id=customers[one])
     assert replica.rows("SELECT number FROM orders WHERE id = ?", order)[0][0] == f"{prefix}-901"
 

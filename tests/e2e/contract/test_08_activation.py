@@ -9,7 +9,7 @@ from tests.e2e.contract.office import PASSWORD, Office
 from tests.e2e.contract.replica import PROGRAM, Workplace
 from tests.e2e.contract.service import Caller, good, refused
 
-pytestmark = pytest.mark.xdist_group("contract")
+pytestmark = pytest.mark.xdist_group("contract-exchange")
 
 
 def test_activation_gives_a_token_for_ninety_days_and_the_packages_position(office: Office) -> None:

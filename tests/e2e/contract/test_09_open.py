@@ -9,7 +9,7 @@ from tests.e2e.contract.office import MANIFEST, PASSWORD, Office
 from tests.e2e.contract.replica import Workplace
 from tests.e2e.contract.service import good, refused
 
-pytestmark = pytest.mark.xdist_group("contract")
+pytestmark = pytest.mark.xdist_group("contract-exchange")
 
 OPENED = {"id", "expires_at", "next_message", "last_result", "schema", "resync", "backoff"}
 
@@ -82,7 +82,9 @@ def test_ranges_are_leased_anew_below_a_quarter(office: Office) -> None:
         assert first > lease["last"] or last < lease["next"]
 
 
-def test_the_last_result_is_the_stored_answer_and_such_a_message_is_not_sent_again(office: Office, organisation: str) -> None:
+def test_the_last_result_is_the_stored_answer_and_such_a_message_is_not_sent_again(
+    office: Office, organisation: str
+) -> None:
     """Lines 112, 118-119."""
     workplace = office.workplace(organisation, synchronised=True)
     currency = uuid4().hex[:3]
@@ -119,7 +121,9 @@ def test_every_call_on_a_completed_or_abandoned_exchange_is_over(office: Office)
     assert workplace.caller.delete(f"/exchanges/{abandoned['id']}").status_code in {200, 204}
     for over in (completed, abandoned):
         path = f"/exchanges/{over['id']}"
-        refused(workplace.caller.get(f"{path}/changes", params={"after": workplace.state("position")}), 410, "exchange_over")
+        refused(
+            workplace.caller.get(f"{path}/changes", params={"after": workplace.state("position")}), 410, "exchange_over"
+        )
         refused(workplace.caller.get(f"{path}/delta"), 410, "exchange_over")
         refused(workplace.push(over["id"], 1, b""), 410, "exchange_over")
         refused(workplace.complete(over["id"]), 410, "exchange_over")
@@ -179,7 +183,10 @@ def own_application(office: Office, name: str, manifest: str = MANIFEST) -> tupl
     """An application in a database of its own, that a test may spoil; a synchronised workplace of it."""
     code = f"{name}-{uuid4().hex[:8]}"
     dsn = office.database(code)
-    good(office.operator.operate("PUT", f"/applications/{code}", office.attachment(connection=dsn, manifest=manifest)), 201)
+    good(
+        office.operator.operate("PUT", f"/applications/{code}", office.attachment(connection=dsn, manifest=manifest)),
+        201,
+    )
     path = f"/applications/{code}/users/{office.admin_login}"
     good(office.operator.operate("PUT", path, {"full_name": "A", "role": "administrator"}), 200, 201)
     made = good(office.admin.post(f"/applications/{code}/workplaces"), 202)

@@ -11,7 +11,7 @@ from tests.e2e.contract.office import Office
 from tests.e2e.contract.replica import Workplace, content_digest, ndjson, sha256
 from tests.e2e.contract.service import good, refused
 
-pytestmark = pytest.mark.xdist_group("contract")
+pytestmark = pytest.mark.xdist_group("contract-exchange")
 
 
 @pytest.fixture
@@ -42,7 +42,9 @@ def test_a_digest_of_another_algorithm_alone_is_missing(workplace: Workplace, or
     """Line 122."""
     opened = workplace.begin()
     body = ndjson(new_task(workplace, organisation))
-    refused(workplace.push(opened["id"], 1, body, Content_Digest="md5=:1B2M2Y8AsgTpgAmY7PhCfg==:"), 400, "digest_missing")
+    refused(
+        workplace.push(opened["id"], 1, body, Content_Digest="md5=:1B2M2Y8AsgTpgAmY7PhCfg==:"), 400, "digest_missing"
+    )
 
 
 def test_the_answer_has_number_decoded_digest_counts_and_results(
@@ -67,8 +69,16 @@ def test_the_same_body_under_the_same_number_gets_the_stored_answer_and_is_appli
 ) -> None:
     """Line 132."""
     opened = workplace.begin()
-    body = ndjson(new(workplace, "entries", {"id": lease(workplace, "entries")}, organisation_id=organisation,
-                      booked_on="2026-01-01", amount="5.00"))  # fmt: skip
+    body = ndjson(
+        new(
+            workplace,
+            "entries",
+            {"id": lease(workplace, "entries")},
+            organisation_id=organisation,
+            booked_on="2026-01-01",
+            amount="5.00",
+        )
+    )
     first = good(workplace.push(opened["id"], 1, body), 200)
     office.sql("UPDATE entries SET amount = 6 WHERE organisation_id = %s", organisation)
     assert good(workplace.push(opened["id"], 1, body, zipped=True), 200) == first
@@ -129,10 +139,21 @@ def _damaged(workplace: Workplace, organisation: str) -> dict[str, tuple[bytes, 
     }
 
 
-@pytest.mark.parametrize("damage", [
-    "no JSON", "no object", "no UTF-8", "unknown op", "missing op", "missing key", "missing table", "empty key", "wrong key",
-    "first line",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "no JSON",
+        "no object",
+        "no UTF-8",
+        "unknown op",
+        "missing op",
+        "missing key",
+        "missing table",
+        "empty key",
+        "wrong key",
+        "first line",
+    ],
+)
 def test_a_damaged_body_is_refused_whole_with_its_line(
     office: Office, workplace: Workplace, organisation: str, damage: str
 ) -> None:
@@ -145,7 +166,9 @@ def test_a_damaged_body_is_refused_whole_with_its_line(
     assert workplace.begin()["next_message"] == 1
 
 
-def test_broken_gzip_and_an_unknown_version_are_an_invalid_body_without_a_line(workplace: Workplace, organisation: str) -> None:
+def test_broken_gzip_and_an_unknown_version_are_an_invalid_body_without_a_line(
+    workplace: Workplace, organisation: str
+) -> None:
     """Line 133."""
     opened = workplace.begin()
     body = ndjson(new_task(workplace, organisation))
@@ -224,7 +247,10 @@ def test_an_absent_part_table_is_unchanged_and_an_empty_list_removes_all(office:
     assert len(office.sql("SELECT 1 FROM order_lines WHERE order_id = %s", order)) == 2
     line = put(workplace, "orders", {"id": order})
     line["base"] = workplace.pull(opened["id"]).last["position"]
-    line |= {"parts": {"order_lines": []}, "parts_before": {"order_lines": delete(workplace, "orders", {"id": order})["parts_before"]["order_lines"]}}
+    line |= {
+        "parts": {"order_lines": []},
+        "parts_before": {"order_lines": delete(workplace, "orders", {"id": order})["parts_before"]["order_lines"]},
+    }
     assert workplace.pushed(opened, line)["results"] == []
     assert office.sql("SELECT 1 FROM order_lines WHERE order_id = %s", order) == []
     assert len(office.sql("SELECT 1 FROM order_notes WHERE order_id = %s", order)) == 1
@@ -243,7 +269,9 @@ def test_lines_equal_in_parts_and_parts_before_keep_the_services_values(office: 
     }
     answer = workplace.pushed(workplace.begin(), line)
     assert answer["counts"]["merged"] == 1
-    prices = {str(r["id"]): r["price"] for r in office.sql("SELECT id, price FROM order_lines WHERE order_id = %s", order)}
+    prices = {
+        str(r["id"]): r["price"] for r in office.sql("SELECT id, price FROM order_lines WHERE order_id = %s", order)
+    }
     assert prices == {one["id"]: 99, two["id"]: 55}
 
 
@@ -269,8 +297,16 @@ def test_a_new_aggregate_arrives_with_its_lines_whatever_the_order_of_the_messag
     """Lines 129-130: one set in any order."""
     customer, order = str(uuid4()), str(uuid4())
     late = new(workplace, "customers", {"id": customer}, seq=2, organisation_id=organisation, name="Late")
-    early = new(workplace, "orders", {"id": order}, seq=1, parts={"order_lines": [order_line(order)]},
-                organisation_id=organisation, ordered_on="2026-01-01", customer_id=customer)  # fmt: skip
+    early = new(
+        workplace,
+        "orders",
+        {"id": order},
+        seq=1,
+        parts={"order_lines": [order_line(order)]},
+        organisation_id=organisation,
+        ordered_on="2026-01-01",
+        customer_id=customer,
+    )
     answer = workplace.pushed(workplace.begin(), early, late)
     assert answer["results"] == []
     assert len(office.sql("SELECT 1 FROM order_lines WHERE order_id = %s", order)) == 1
@@ -306,7 +342,9 @@ def test_a_delete_removes_the_aggregate_with_its_lines(office: Office, workplace
     assert office.sql("SELECT 1 FROM order_lines WHERE order_id = %s", order) == []
 
 
-def test_what_a_client_froze_from_triggers_is_taken_as_it_is(office: Office, workplace: Workplace, organisation: str) -> None:
+def test_what_a_client_froze_from_triggers_is_taken_as_it_is(
+    office: Office, workplace: Workplace, organisation: str
+) -> None:
     """Lines 117-130, from the replica's own capture: edits, a new document with lines, a delete."""
     order, customer = only(workplace, "orders"), only(workplace, "customers")
     db, fresh = workplace.db, str(uuid4())
@@ -317,7 +355,8 @@ def test_what_a_client_froze_from_triggers_is_taken_as_it_is(office: Office, wor
         [fresh, organisation, customer],
     )
     db.execute(
-        "INSERT INTO order_lines (id, order_id, position, item_id, quantity) VALUES (?, ?, 1, 1, '1')", [str(uuid4()), fresh]
+        "INSERT INTO order_lines (id, order_id, position, item_id, quantity) VALUES (?, ?, 1, 1, '1')",
+        [str(uuid4()), fresh],
     )
     db.execute("DELETE FROM tasks")
     done = workplace.exchange()

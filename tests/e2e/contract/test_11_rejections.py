@@ -1,21 +1,37 @@
-"""Page, lines 134-135, 143, 157-158 and the rules of merging: rejections, conflicts, closed periods, policies, problems."""
+"""Page, lines 134-135, 143, 157-158: rejections, merging, conflicts, closed periods, policies, problems."""
 
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from tests.e2e.contract.lines import STAMP, delete, new, new_task, order_line, put, task
+from tests.e2e.contract.lines import STAMP, new, new_task, order_line, put, task
 from tests.e2e.contract.office import Office
 from tests.e2e.contract.replica import Workplace
 from tests.e2e.contract.service import Json, good, refused
 
-pytestmark = pytest.mark.xdist_group("contract")
+pytestmark = pytest.mark.xdist_group("contract-exchange")
 
 PROBLEM = {
-    "id", "workplace", "table", "key", "kind", "code", "detail", "title", "columns", "service", "pushed", "in_force", "state",
-    "created_at", "edited_at", "edited_by", "resolved_by", "comment",
-}  # fmt: skip
+    "id",
+    "workplace",
+    "table",
+    "key",
+    "kind",
+    "code",
+    "detail",
+    "title",
+    "columns",
+    "service",
+    "pushed",
+    "in_force",
+    "state",
+    "created_at",
+    "edited_at",
+    "edited_by",
+    "resolved_by",
+    "comment",
+}
 
 
 @pytest.fixture
@@ -32,7 +48,12 @@ def only(workplace: Workplace, table: str) -> str:
 
 def new_order(workplace: Workplace, organisation: str, **values: Any) -> Json:
     order = str(uuid4())
-    given = {"organisation_id": organisation, "ordered_on": "2026-01-01", "customer_id": only(workplace, "customers"), **values}
+    given = {
+        "organisation_id": organisation,
+        "ordered_on": "2026-01-01",
+        "customer_id": only(workplace, "customers"),
+        **values,
+    }
     return new(workplace, "orders", {"id": order}, **given)
 
 
@@ -65,9 +86,19 @@ def _bad(office: Office, workplace: Workplace, organisation: str, code: str) -> 
 
 @pytest.mark.parametrize(
     "code",
-    ["closed_period", "unique_violation", "foreign_key_violation", "check_violation", "not_null_violation", "outside_scope",
-     "read_only", "unknown_table", "invalid_value", "application_error"],
-)  # fmt: skip
+    [
+        "closed_period",
+        "unique_violation",
+        "foreign_key_violation",
+        "check_violation",
+        "not_null_violation",
+        "outside_scope",
+        "read_only",
+        "unknown_table",
+        "invalid_value",
+        "application_error",
+    ],
+)
 def test_a_bad_aggregate_is_rejected_with_its_code_kept_as_a_problem_and_stops_nothing_else(
     office: Office, workplace: Workplace, organisation: str, code: str
 ) -> None:
@@ -153,7 +184,9 @@ def test_rejected_losing_and_merged_aggregates_come_back_in_the_same_exchanges_d
     assert workplace.verified(done.delta)
 
 
-def test_what_a_trigger_of_the_application_changed_comes_back_in_the_same_exchange(office: Office, workplace: Workplace) -> None:
+def test_what_a_trigger_of_the_application_changed_comes_back_in_the_same_exchange(
+    office: Office, workplace: Workplace
+) -> None:
     """Line 143."""
     order = only(workplace, "orders")
     workplace.db.execute("UPDATE orders SET comment = 'shout: hello' WHERE id = ?", [order])
@@ -196,8 +229,12 @@ def test_a_conflict_keeps_both_versions_and_can_be_reversed(office: Office, work
     assert problem["pushed"]["row"]["name"] == "Offline"
     assert problem["columns"] == ["name"]
     assert problem["title"]
-    assert problem["id"] in [p["id"] for p in office.admin.everything(f"/applications/{office.code}/problems", limit=200)]
-    resolved = good(office.admin.post(f"/problems/{problem['id']}/resolution", {"choice": "rejected", "comment": "ours"}))
+    assert problem["id"] in [
+        p["id"] for p in office.admin.everything(f"/applications/{office.code}/problems", limit=200)
+    ]
+    resolved = good(
+        office.admin.post(f"/problems/{problem['id']}/resolution", {"choice": "rejected", "comment": "ours"})
+    )
     assert resolved["state"] == "rejected"
     assert resolved["comment"] == "ours"
     assert resolved["resolved_by"] == office.admin_login
@@ -215,7 +252,9 @@ def test_accepted_keeps_what_is_in_force(office: Office, workplace: Workplace) -
     office.sql("UPDATE customers SET name = 'Cloud' WHERE id = %s", customer)
     workplace.exchange()
     (problem,) = office.admin.everything(f"/workplaces/{workplace.id}/problems")
-    assert good(office.admin.post(f"/problems/{problem['id']}/resolution", {"choice": "accepted"}))["state"] == "accepted"
+    assert (
+        good(office.admin.post(f"/problems/{problem['id']}/resolution", {"choice": "accepted"}))["state"] == "accepted"
+    )
     assert office.one("SELECT name FROM customers WHERE id = %s", customer)["name"] == "Cloud"
 
 
@@ -251,7 +290,9 @@ def test_workplace_wins_puts_the_pushed_version_in_force_and_keeps_the_services(
     assert office.one("SELECT source FROM rates WHERE currency = %s", currency)["source"] == "cloud"
 
 
-def test_under_manual_the_services_version_is_in_force_until_a_person_decides(office: Office, workplace: Workplace) -> None:
+def test_under_manual_the_services_version_is_in_force_until_a_person_decides(
+    office: Office, workplace: Workplace
+) -> None:
     """Lines 157-158."""
     key = only(workplace, "tasks")
     workplace.db.execute("UPDATE tasks SET title = 'offline' WHERE id = ?", [key])
@@ -267,7 +308,9 @@ def test_under_manual_the_services_version_is_in_force_until_a_person_decides(of
 
 
 @pytest.mark.parametrize("deleted", ["service", "workplace"])
-def test_a_delete_against_an_edit_is_a_conflict_with_both_versions(office: Office, workplace: Workplace, deleted: str) -> None:
+def test_a_delete_against_an_edit_is_a_conflict_with_both_versions(
+    office: Office, workplace: Workplace, deleted: str
+) -> None:
     """Lines 51-54: one of the versions is null."""
     key = only(workplace, "customers")
     office.sql("DELETE FROM orders WHERE customer_id = %s", key)
@@ -291,13 +334,20 @@ def test_a_delete_against_an_edit_is_a_conflict_with_both_versions(office: Offic
     assert names == (["Offline"] if deleted == "service" else [])
 
 
-def test_a_rejected_change_corrected_is_sent_again_and_taken(office: Office, workplace: Workplace, organisation: str) -> None:
+def test_a_rejected_change_corrected_is_sent_again_and_taken(
+    office: Office, workplace: Workplace, organisation: str
+) -> None:
     """Line 135 and the mission: nothing is lost."""
     key = str(uuid4())
-    workplace.db.execute("INSERT INTO customers (id, organisation_id, name, code) VALUES (?, ?, 'n', 'taken')", [key, organisation])
+    workplace.db.execute(
+        "INSERT INTO customers (id, organisation_id, name, code) VALUES (?, ?, 'n', 'taken')", [key, organisation]
+    )
     done = workplace.exchange()
     assert [r["code"] for r in done.results] == ["unique_violation"]
-    workplace.db.execute("INSERT OR REPLACE INTO customers (id, organisation_id, name, code) VALUES (?, ?, 'n', 'free')", [key, organisation])
+    workplace.db.execute(
+        "INSERT OR REPLACE INTO customers (id, organisation_id, name, code) VALUES (?, ?, 'n', 'free')",
+        [key, organisation],
+    )
     done = workplace.exchange()
     assert done.results == []
     assert office.one("SELECT code FROM customers WHERE id = %s", key)["code"] == "free"
@@ -314,7 +364,9 @@ def test_a_closed_period_ends_with_until_inclusive(
     assert [r["code"] for r in answer["results"]] == ([] if taken else ["closed_period"])
 
 
-def test_a_document_cannot_be_moved_into_a_closed_period(office: Office, workplace: Workplace, organisation: str) -> None:
+def test_a_document_cannot_be_moved_into_a_closed_period(
+    office: Office, workplace: Workplace, organisation: str
+) -> None:
     """Line 157: the date *after* the change."""
     office.sql("INSERT INTO closing_dates VALUES (%s, '2026-03-31')", organisation)
     line = put(workplace, "orders", {"id": only(workplace, "orders")}, ordered_on="2026-02-02")
@@ -361,8 +413,13 @@ def test_an_order_cannot_be_moved_to_or_taken_from_an_organisation_outside(
     stolen["row"] = {**stolen["row"], "id": foreign["id"]}
     (result,) = workplace.pushed(opened, stolen)["results"]
     assert result["status"] in {"rejected", "conflict"}
-    assert str(office.one("SELECT organisation_id FROM tasks WHERE id = %s", foreign["id"])["organisation_id"]) == office.first
-    (problem,) = [p for p in office.admin.everything(f"/workplaces/{workplace.id}/problems") if p["key"]["id"] == foreign["id"]]
+    assert (
+        str(office.one("SELECT organisation_id FROM tasks WHERE id = %s", foreign["id"])["organisation_id"])
+        == office.first
+    )
+    (problem,) = [
+        p for p in office.admin.everything(f"/workplaces/{workplace.id}/problems") if p["key"]["id"] == foreign["id"]
+    ]
     seen = workplace.caller.get(f"/workplaces/{workplace.id}/problems").json()["items"]
     mine_of_it = next(p for p in seen if p["id"] == problem["id"])
     assert mine_of_it["service"] is None, "a workplace is not shown a row outside its scope"

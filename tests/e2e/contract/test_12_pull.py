@@ -13,7 +13,7 @@ from tests.e2e.contract.replica import Workplace, parse_delta
 from tests.e2e.contract.service import good, refused
 from tests.e2e.contract.wire import bucket_of
 
-pytestmark = pytest.mark.xdist_group("contract")
+pytestmark = pytest.mark.xdist_group("contract-exchange")
 
 
 @pytest.fixture
@@ -58,12 +58,16 @@ def test_a_delta_has_its_first_line_puts_with_whole_parts_removes_and_its_last_l
 def test_ten_edits_of_one_document_are_one_line(office: Office, workplace: Workplace) -> None:
     """Line 139: a key at most once."""
     for n in range(10):
-        office.sql("UPDATE orders SET comment = %s WHERE organisation_id = %s", str(n), workplace.about["organisations"][0])
+        office.sql(
+            "UPDATE orders SET comment = %s WHERE organisation_id = %s", str(n), workplace.about["organisations"][0]
+        )
     delta = workplace.pull(workplace.begin()["id"])
     assert len(delta.of("orders")) == 1
 
 
-def test_a_delta_is_gzip_when_accepted_and_plain_when_not(office: Office, workplace: Workplace, organisation: str) -> None:
+def test_a_delta_is_gzip_when_accepted_and_plain_when_not(
+    office: Office, workplace: Workplace, organisation: str
+) -> None:
     """Line 136."""
     for _ in range(40):
         office.customer(organisation, "x" * 100)
@@ -71,9 +75,11 @@ def test_a_delta_is_gzip_when_accepted_and_plain_when_not(office: Office, workpl
     bodies = {}
     for coding in ("gzip", "identity"):
         with workplace.caller.http.stream(
-            "GET", f"/api/v1/exchanges/{exchange}/changes", params={"after": workplace.state("position")},
+            "GET",
+            f"/api/v1/exchanges/{exchange}/changes",
+            params={"after": workplace.state("position")},
             headers={"Accept-Encoding": coding},
-        ) as answer:  # fmt: skip
+        ) as answer:
             raw = b"".join(answer.iter_raw())
             assert answer.headers.get("content-encoding", "identity") == coding
             bodies[coding] = gzip.decompress(raw) if coding == "gzip" else raw
@@ -135,8 +141,11 @@ def test_completion_tells_when_to_come_again_and_is_listed(office: Office, workp
     workplace.apply(delta)
     answer = good(workplace.complete(opened["id"], applied=len(delta.lines), problems=0), 200)
     assert answer["next_exchange_in"] > 0
-    (listed,) = [e for e in office.admin.everything(f"/applications/{office.code}/exchanges", workplace=workplace.id)
-                 if e["id"] == opened["id"]]  # fmt: skip
+    (listed,) = [
+        e
+        for e in office.admin.everything(f"/applications/{office.code}/exchanges", workplace=workplace.id)
+        if e["id"] == opened["id"]
+    ]
     assert listed["finished_at"]
 
 
@@ -170,8 +179,19 @@ def test_digests_of_the_deltas_cut_equal_those_computed_from_the_replica(
 ) -> None:
     """Lines 152-155."""
     office.customer(organisation, 'tricky "\\\n\x01 Ж \U0001f3d5', phone="\x7f")
-    office.insert("every_type", {"id": 555_000 + len(depth), "single": 0.1, "twofold": -0.0, "floats": [1.5, 1e300],
-                                 "big": 2**53, "bytes": b"\x00\x01", "docb": '{"a": "Ж"}', "texts": ["a", None, '"']})  # fmt: skip
+    office.insert(
+        "every_type",
+        {
+            "id": 555_000 + len(depth),
+            "single": 0.1,
+            "twofold": -0.0,
+            "floats": [1.5, 1e300],
+            "big": 2**53,
+            "bytes": b"\x00\x01",
+            "docb": '{"a": "Ж"}',
+            "texts": ["a", None, '"'],
+        },
+    )
     done = workplace.exchange(digests=depth)
     assert done.delta
     theirs = done.delta.last["digests"]

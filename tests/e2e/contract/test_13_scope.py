@@ -11,7 +11,7 @@ from tests.e2e.contract.replica import Workplace
 from tests.e2e.contract.service import good, refused
 from tests.e2e.contract.test_09_open import own_application
 
-pytestmark = pytest.mark.xdist_group("contract")
+pytestmark = pytest.mark.xdist_group("contract-exchange")
 
 
 def organisations(workplace: Workplace) -> set[str]:
@@ -126,7 +126,9 @@ def test_a_reissue_takes_the_old_replicas_edits_first_and_ends_it_when_the_new_o
     assert done.delta
     assert fresh.rows("SELECT 1 FROM tasks WHERE title = 'unsent'")
     assert fresh.verified(done.delta)
-    assert fresh.rows("SELECT min(next) FROM yurt_ranges WHERE table_name = 'items'")[0][0] > range_of_old, "fresh ranges"
+    assert fresh.rows("SELECT min(next) FROM yurt_ranges WHERE table_name = 'items'")[0][0] > range_of_old, (
+        "fresh ranges"
+    )
     refused(old.activate(office.admin_login, PASSWORD), 409, "activated_elsewhere")
 
 
@@ -184,7 +186,9 @@ def test_a_schema_arrives_in_the_exchange_and_unsent_edits_are_translated(office
     migration = workplace.caller.call("GET", opened["schema"]["url"])
     assert migration.status_code == 200
     delta = workplace.pull(opened["id"], "tables")
-    workplace.db.executescript(f"BEGIN; INSERT INTO yurt_paused DEFAULT VALUES; {migration.text}; DELETE FROM yurt_paused; COMMIT")
+    workplace.db.executescript(
+        f"BEGIN; INSERT INTO yurt_paused DEFAULT VALUES; {migration.text}; DELETE FROM yurt_paused; COMMIT"
+    )
     assert workplace.state("version") == "2.2.0"
     workplace.apply(delta)
     assert workplace.verified(delta)
@@ -202,7 +206,9 @@ def test_a_message_of_an_older_version_is_translated_by_its_yurt_version(office:
     organisation, customer = str(uuid4()), str(uuid4())
     office.execute(dsn, f"INSERT INTO organisations VALUES ('{organisation}', 'o')")
     old.exchange()
-    old.db.execute("INSERT INTO customers (id, organisation_id, name, phone) VALUES (?, ?, 'c', '7')", [customer, organisation])
+    old.db.execute(
+        "INSERT INTO customers (id, organisation_id, name, phone) VALUES (?, ?, 'c', '7')", [customer, organisation]
+    )
     old.db.execute("INSERT INTO tasks VALUES (?, ?, 'old shape', 0)", [str(uuid4()), organisation])
     body = old.freeze(1)
     office.execute(
@@ -240,7 +246,8 @@ parts = [ { table = "books", key = ["id"], parent = "shelf_id" } ]
 """
 AREA_SCHEMA = """
 CREATE TABLE shelves (area_id integer NOT NULL, id uuid NOT NULL, title text, PRIMARY KEY (area_id, id));
-CREATE TABLE books (area_id integer NOT NULL, id uuid NOT NULL, shelf_id uuid NOT NULL, title text, PRIMARY KEY (area_id, id),
+CREATE TABLE books (area_id integer NOT NULL, id uuid NOT NULL, shelf_id uuid NOT NULL, title text,
+                    PRIMARY KEY (area_id, id),
                     FOREIGN KEY (area_id, shelf_id) REFERENCES shelves (area_id, id) ON DELETE CASCADE);
 """
 
@@ -276,9 +283,19 @@ def test_the_area_column_is_neither_in_the_replica_nor_on_the_wire_and_areas_sta
     assert two.rows("SELECT 1 FROM books") == []
     assert office.fetch(dsn, "SELECT area_id, title FROM books") == [(1, "book")]
     opened = one.begin()
-    line = {"seq": 1, "table": "shelves", "key": {"id": str(uuid4())}, "op": "put", "base": None, "before": {}, "parts": {"books": []},
-            "parts_before": {}, "row": {"id": None, "title": "x", "area_id": 2}, "edited_at": "2026-01-01T00:00:00.000000Z",
-            "edited_by": "x"}  # fmt: skip
+    line = {
+        "seq": 1,
+        "table": "shelves",
+        "key": {"id": str(uuid4())},
+        "op": "put",
+        "base": None,
+        "before": {},
+        "parts": {"books": []},
+        "parts_before": {},
+        "row": {"id": None, "title": "x", "area_id": 2},
+        "edited_at": "2026-01-01T00:00:00.000000Z",
+        "edited_by": "x",
+    }
     line["row"]["id"] = line["key"]["id"]  # type: ignore[index]  # a document
     (result,) = one.pushed(opened, line)["results"]
     assert result["code"] == "invalid_value"

@@ -103,7 +103,7 @@ def test_a_large_delta_is_a_file_with_etag_and_ranges_over_its_coded_bytes(hasty
     organisation = office.organisation()
     workplace = office.workplace(organisation, synchronised=True)
     office.sql(
-        "INSERT INTO customers (id, organisation_id, name) SELECT gen_random_uuid(), %s, md5(n::text) || repeat('Ж', 50)"
+        "INSERT INTO customers (id, organisation_id, name) SELECT gen_random_uuid(), %s, md5(n::text) || repeat('Ж', 9)"
         " FROM generate_series(1, 500) n",
         organisation,
     )
