@@ -20,13 +20,14 @@ serve: $(BIN)/.run ## keeps the same stack in the foreground (YURT_PORT 8080, st
 	@$(BIN)/python -m deploy.serve
 
 up: .env ## starts docker-compose.yml: servers, migrations, services, proxy at YURT_PORT; secrets in .env, made once
-	$(COMPOSE) up -d --build
+	$(COMPOSE) build migrate  # the image of all four services
+	$(COMPOSE) up -d
 	@$(COMPOSE) ps
 
 down: ## ends what `make up` started; the data stay
 	$(COMPOSE) down
 
-scale: .env ## runs several of one service: SERVICE=sync-gateway N=3; the next `make up` may set it back to one
+scale: .env ## runs several of one service: SERVICE=sync-gateway N=3; the next `make up` makes it one again
 	$(COMPOSE) up -d --no-deps --no-recreate --scale $(SERVICE)=$(N) $(SERVICE)
 	@$(COMPOSE) ps
 

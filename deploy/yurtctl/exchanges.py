@@ -23,7 +23,6 @@ COLUMNS: Columns = {
     "received": "received",
     "problems": "problems",
     "workplace": "workplace",
-    "id": "id",
 }
 
 

@@ -15,6 +15,7 @@ Document = dict[str, Any]
 Columns = Mapping[str, str | Callable[[Document], object]]
 
 _TIME = re.compile(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(\.\d+)?(Z|\+00:00)$")
+_COPIED = {"id", "workplace"}  # what is copied into the next call stays on one line
 _UNCUT = 100_000  # columns of a table that does not go to a terminal: no cell is broken into lines
 
 
@@ -39,7 +40,7 @@ class Paper:
             return
         table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
         for heading in columns:
-            table.add_column(Text(heading), overflow="fold")
+            table.add_column(Text(heading), overflow="fold", no_wrap=heading in _COPIED)
         for document in found:
             table.add_row(*(Text(cell(_value(document, what))) for what in columns.values()))
         self._print(table)

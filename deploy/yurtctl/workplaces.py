@@ -6,7 +6,7 @@ import typer
 
 from deploy.yurtctl.command import Desk, command
 from deploy.yurtctl.door import Document, operator_path
-from deploy.yurtctl.paper import Columns
+from deploy.yurtctl.paper import Columns, cell
 
 group = typer.Typer(help="Workplaces, read only: their administrators change them.", no_args_is_help=True)
 
@@ -41,7 +41,7 @@ def _progress(workplace: Document) -> str:
 
 def _package(workplace: Document) -> str | None:
     package = workplace["package"]
-    return f"{package['filename']}, {package['size']:,} bytes, until {package['expires_at']}" if package else None
+    return f"{package['filename']}, {package['size']:,} bytes, until {cell(package['expires_at'])}" if package else None
 
 
 COLUMNS: Columns = {
@@ -49,8 +49,6 @@ COLUMNS: Columns = {
     "name": "name",
     "prefix": "prefix",
     "state": _state,
-    "organisations": _organisations,
-    "users": "users",
     "unsent": "unsent",
     "last exchange": _last_exchange,
     "result": _result,

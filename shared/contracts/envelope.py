@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 
 class Event(BaseModel):
-    """A fact in the past tense. `wire_name` is its routing key, written down and versioned, never derived from the class.
+    """A fact in the past tense. `wire_name` is its routing key: written down, versioned, never derived from the class.
 
     Unknown fields are ignored, so that a consumer survives additions by its producer.
     """

@@ -52,7 +52,7 @@ class SubscriptionLapsed(Event):
 
 
 class SubscriptionRenewed(Event):
-    """The subscription is valid again; what its lapse suspended is to be resumed. `revision` as in SubscriptionLapsed."""
+    """The subscription is valid again: what its lapse suspended is to be resumed. `revision` as of the lapse."""
 
     wire_name: ClassVar[str] = "licensing.subscription_renewed.v1"
 

@@ -46,7 +46,7 @@ class WorkplaceRequested(Event):
 
 
 class PackageRequested(Event):
-    """A package is to be built for a workplace. `organisations` None = all; keys are as in the manifest's organisations table."""
+    """A package is to be built for a workplace. `organisations` are keys of the manifest's table, None = all."""
 
     wire_name: ClassVar[str] = "provisioning.package_requested.v1"
 

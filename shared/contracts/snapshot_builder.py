@@ -8,7 +8,10 @@ from shared.contracts.provisioning import Package
 
 
 class BuildProgressed(Event):
-    """A build goes on: `done` of `total` rows in `phase` (`waiting`, `reading`, `verifying`, `packing`). At most one a second."""
+    """A build goes on, told at most once a second: `done` of `total` rows in `phase`.
+
+    Phases are `waiting`, `reading`, `verifying`, `packing`.
+    """
 
     wire_name: ClassVar[str] = "snapshot_builder.build_progressed.v1"
 

@@ -193,7 +193,8 @@ def _take(
         outcome.status, outcome.send_again = "merged", True
     if merged.row is None:
         outcome.write = stored is not None
-        stage.restage(conn, place, change, op="delete", fresh=False)
+        if outcome.write:
+            stage.restage(conn, place, change, op="delete", fresh=False)
         return
     change.row = {name: merged.row[name] for name in shape.kinds}
     if stored is None:
@@ -209,7 +210,8 @@ def _take(
         if not lines_equal(shape.parts[table], lines, stored.parts.get(table, ()))
     }
     outcome.write = bool(change.edited or change.parts)
-    stage.restage(conn, place, change, op="put", fresh=False)
+    if outcome.write:
+        stage.restage(conn, place, change, op="put", fresh=False)
 
 
 def _as_pushed(shape: Shape, change: Change, merged: Merged) -> bool:

@@ -101,7 +101,7 @@ class AggregateRows:
 
     def _keys(self, where: str, **more: Any) -> Iterator[Key]:
         columns = ", ".join(f"{column_ref('t', column)}::text" for column in self.key)
-        with self.conn.cursor(name=f"keys_{self.root.name[:40]}") as cursor:
+        with self.conn.cursor(name="yurt_keys") as cursor:
             cursor.itersize = 10_000
             query = f"SELECT {columns} FROM {qualified(self.root.table)} t WHERE {self.area} AND {where}"
             yield from cursor.execute(query.encode(), {**self.arguments, **more})
@@ -138,7 +138,8 @@ class AggregateRows:
         """The lines of the asked roots, aggregated in one pass: the parent column may have no index."""
         parent = f"l.{quote(part.parent or '')}"
         order = ", ".join(column_ref("l", column) for column in part.key)
-        wanted = f"{parent} = ANY(%(k0)s::text[]::{part.by_name[part.parent or ''].cast}[])"
+        # Not = ANY(…): PostgreSQL would go through all of the keys for each line.
+        wanted = f"{parent} IN (SELECT unnest(%(k0)s::text[]::{part.by_name[part.parent or ''].cast}[]))"
         area = f" AND {area_condition(model, 'l')}" if model.area_column else ""
         return (
             f" LEFT JOIN (SELECT {parent} AS parent, '[' || string_agg({json_object(part.columns, 'l')}, ','"

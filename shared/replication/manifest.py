@@ -119,28 +119,72 @@ class Manifest(_Section):
     migrations: tuple[Migration, ...] = ()
 
 
+@dataclass(frozen=True)
+class Survey:
+    """Everything that can be said of a manifest without its database.
+
+    `manifest` is None only when nothing of it can be used. With `mistakes` it is the manifest without what is wrong,
+    good for looking for further mistakes and for nothing else.
+    """
+
+    manifest: Manifest | None
+    mistakes: tuple[Mistake, ...]
+
+
 def parse(text: str) -> Manifest:
     """Read a manifest. Raises `ManifestInvalid` with all mistakes that can be seen without the database."""
+    found = survey(text)
+    if found.mistakes or found.manifest is None:
+        raise ManifestInvalid(found.mistakes)
+    return found.manifest
+
+
+def survey(text: str) -> Survey:
+    """Read a manifest and go on behind its mistakes."""
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ManifestInvalid([Mistake("manifest", str(error))]) from error
+        return Survey(None, (Mistake("manifest", str(error)),))
+    mistakes: list[Mistake] = []
     try:
         manifest = Manifest.model_validate(document)
     except ValidationError as error:
-        found = {_place(item["loc"]): item["msg"] for item in error.errors()}
-        # A list whose items are all wrong is called too short as well.
-        raise ManifestInvalid(
-            [
-                Mistake(place, text)
-                for place, text in found.items()
-                if not any(other.startswith(f"{place}[") for other in found)
-            ]
-        ) from error
-    mistakes = list(_contradictions(manifest))
-    if mistakes:
-        raise ManifestInvalid(mistakes)
-    return manifest
+        mistakes = _mistakes(error)
+        for item in error.errors():
+            _leave_out(document, item["loc"])
+        try:
+            manifest = Manifest.model_validate(document)
+        except ValidationError:
+            return Survey(None, tuple(mistakes))
+    return Survey(manifest, (*mistakes, *_contradictions(manifest)))
+
+
+def _mistakes(error: ValidationError) -> list[Mistake]:
+    found = {_place(item["loc"]): item["msg"] for item in error.errors()}
+    # A list whose items are all wrong is called too short as well.
+    return [
+        Mistake(place, text)
+        for place, text in found.items()
+        if not any(other.startswith(f"{place}[") for other in found)
+    ]
+
+
+# What stands for a value that is wrong or missing but must be there, so that the rest can be looked at.
+_STAND_INS: dict[str, Any] = {"keys": "natural", "version": "0", "name": "unnamed", "title": {}}
+
+
+def _leave_out(document: Any, location: tuple[int | str, ...]) -> None:
+    """Take a wrong value out of a document."""
+    *path, last = location
+    for step in path:
+        try:
+            document = document[step]
+        except (KeyError, IndexError, TypeError):
+            return
+    if isinstance(document, dict) and isinstance(last, str):
+        document.pop(last, None)
+        if last in _STAND_INS:
+            document[last] = _STAND_INS[last]
 
 
 def _place(location: tuple[int | str, ...]) -> str:

@@ -1,5 +1,6 @@
 """Integer keys leased to workplaces, so that two of them never make the same one (protocol.md, Package, Exchange)."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -51,9 +52,9 @@ def _leased(conn: Connection[Any], application: str, table: Table, workplace: st
 
 def _spans(conn: Connection[Any], table: Table) -> Iterator[tuple[int, int]]:
     column = quote(table.leased or "")
-    row = conn.execute("SELECT pg_get_serial_sequence(%s, %s)", [qualified(table), table.leased]).fetchone()
-    if row and row[0]:
-        yield from _from_sequence(conn, str(row[0]), _size(table))
+    sequence = _sequence(conn, table)
+    if sequence:
+        yield from _from_sequence(conn, sequence, _size(table), _LAST.get(_type(table), _LAST["integer"]))
         return
     # No sequence: behind everything that is there or was ever leased, to any application of the database.
     highest = conn.execute(
@@ -67,10 +68,28 @@ def _spans(conn: Connection[Any], table: Table) -> Iterator[tuple[int, int]]:
         yield first, last
 
 
-def _from_sequence(conn: Connection[Any], sequence: str, size: int) -> Iterator[tuple[int, int]]:
-    """The application's own sequence gives them out, so it never gives them to anybody else."""
+def _sequence(conn: Connection[Any], table: Table) -> str | None:
+    """The sequence that numbers the table, whether the column owns it or its default only names it."""
+    row = conn.execute("SELECT pg_get_serial_sequence(%s, %s)", [qualified(table), table.leased]).fetchone()
+    if row and row[0]:
+        return str(row[0])
+    named = re.fullmatch(
+        r"nextval\('((?:[^']|'')+)'::regclass\)", table.by_name[table.leased or ""].default_expression or ""
+    )
+    return named[1].replace("''", "'") if named else None
+
+
+def _from_sequence(conn: Connection[Any], sequence: str, size: int, highest: int) -> Iterator[tuple[int, int]]:
+    """The application's own sequence gives them out, so nobody else gets them. At its end: what is left."""
+    left = conn.execute(
+        "SELECT least(%s, (least(seqmax, %s) - coalesce(pg_sequence_last_value(seqrelid), seqstart - seqincrement))"
+        " / seqincrement) FROM pg_sequence WHERE seqrelid = %s::regclass",
+        [size, highest, sequence],
+    ).fetchone()
     first = last = None
-    for (value,) in conn.execute("SELECT nextval(%s::regclass) FROM generate_series(1, %s)", [sequence, size]):
+    for (value,) in conn.execute(
+        "SELECT nextval(%s::regclass) FROM generate_series(1, %s)", [sequence, left[0] if left else 0]
+    ):
         if last is not None and value != last + 1:
             yield first or value, last
             first = value

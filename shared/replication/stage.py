@@ -19,7 +19,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS yurt_stage (
 CREATE TEMPORARY TABLE IF NOT EXISTS yurt_stage_lines (
     seq int NOT NULL, table_name text NOT NULL, key text[] NOT NULL, line jsonb NOT NULL
 ) ON COMMIT DELETE ROWS;
-CREATE INDEX IF NOT EXISTS yurt_stage_lines_seq ON yurt_stage_lines (table_name, seq)
+CREATE INDEX IF NOT EXISTS yurt_stage_lines_seq ON yurt_stage_lines (seq, table_name)
 """
 
 # Below this many rows PostgreSQL's default idea of a table that was never analysed does no harm.

@@ -110,7 +110,7 @@ def _insert(model: Model, table: Table, document: str, source: str) -> str:
     values = [_or_default(column, from_wire(column, document)) for column in table.writable]
     if model.area_column:
         columns.append(quote(model.area_column))
-        values.append("%(area)s")
+        values.append(literal(model.area or ""))  # a literal takes the column's type, a parameter is text already
     # The key came with the row, also where the database would number it.
     return (
         f"INSERT INTO {qualified(table)} ({', '.join(columns)}) OVERRIDING SYSTEM VALUE"

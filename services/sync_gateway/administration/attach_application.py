@@ -10,7 +10,7 @@ from services.sync_gateway.application_catalogue import ApplicationCatalogue
 from services.sync_gateway.application_databases import ApplicationDatabases, Connection
 from services.sync_gateway.peers import Answer, ask
 from shared.replication import capture, model
-from shared.replication.manifest import Manifest, ManifestInvalid, Mistake, parse
+from shared.replication.manifest import Manifest, ManifestInvalid, Mistake, survey
 from shared.runtime.problem import Problem
 
 BUSY = {"Retry-After": "10"}
@@ -40,11 +40,14 @@ async def attach_application(
     Problems `manifest_invalid` with every mistake, `unknown_connection`, `application_unavailable`, and provisioning's.
     """
     await ask(provisioning, "GET", f"/subscribers/{wanted.subscriber}")
-    manifest = _parsed(wanted.manifest)
+    surveyed = survey(wanted.manifest)
+    manifest = surveyed.manifest
+    if manifest is None:
+        raise _invalid(surveyed.mistakes)
 
     def install(connection: Connection) -> str | None:
+        bound = _bound(connection, manifest, wanted.area, surveyed.mistakes)
         try:
-            bound = model.load(connection, manifest, wanted.area)
             return None if dry_run else capture.install(connection, code, bound).generation
         except ManifestInvalid as error:
             raise _invalid(error.mistakes) from error
@@ -118,11 +121,15 @@ def _document(wanted: Attachment, manifest: Manifest, generation: str | None) ->
     }
 
 
-def _parsed(text: str) -> Manifest:
+def _bound(connection: Connection, manifest: Manifest, area: str | None, mistakes: Sequence[Mistake]) -> model.Model:
+    """The manifest bound to its database; `mistakes` found before are told together with those found here."""
     try:
-        return parse(text)
+        bound = model.load(connection, manifest, area)
     except ManifestInvalid as error:
-        raise _invalid(error.mistakes) from error
+        raise _invalid([*mistakes, *error.mistakes]) from error
+    if mistakes:
+        raise _invalid(mistakes)
+    return bound
 
 
 def _invalid(mistakes: Sequence[Mistake]) -> Problem:

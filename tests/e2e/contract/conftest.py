@@ -7,9 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
-import psycopg
 import pytest
-from psycopg import sql
 
 from deploy.stack.settings import StackSettings
 from deploy.stack.stack import Stack
@@ -22,14 +20,14 @@ HASTY = {
     "YURT_LAPSE_INTERVAL": "0.5",
     "YURT_LOGIN_LOCK_FAILURES": "5",
     "YURT_LOGIN_LOCK": "2",
-    "YURT_MINIMAL_PROGRAM": "1.0",
+    "YURT_MINIMAL_PROGRAM": "contract/1.0",
     "YURT_DELTA_DIRECT_LIMIT": "30000",
     "YURT_BASE_IMAGE_MAX_AGE": "0.5",
 }
 
 
-def settings_of(home: Path, postgres_url: str, s3_url: str, mark: str) -> StackSettings:
-    """Databases and bucket of this stack alone on the servers that the tests found."""
+def settings_of(home: Path, postgres_url: str | None, s3_url: str, mark: str) -> StackSettings:
+    """Databases and bucket of this stack alone; without a URL it starts a PostgreSQL of its own."""
     return StackSettings(
         home=home,
         port=0,
@@ -46,23 +44,13 @@ def environment_with(**more: str) -> dict[str, str]:
     return {**ours, "YURT_ALLOW_DSN": "1", **more}
 
 
-def _stacks(postgres_url: str, s3_url: str, **more: str) -> Iterator[Stack]:
+def _stacks(s3_url: str, **more: str) -> Iterator[Stack]:
+    """A stack with a PostgreSQL of its own: other tests' connections do not count there."""
     mark = f"contract-{uuid4().hex[:8]}"
-    try:
-        with (
-            tempfile.TemporaryDirectory(prefix="yurt-contract-") as folder,
-            Stack(settings_of(Path(folder), postgres_url, s3_url, mark), environment=environment_with(**more)) as stack,
-        ):
+    with tempfile.TemporaryDirectory(prefix="yurt-contract-") as folder:
+        Path(folder).chmod(0o755)
+        with Stack(settings_of(Path(folder), None, s3_url, mark), environment=environment_with(**more)) as stack:
             yield stack
-    finally:
-        _drop_databases(postgres_url, mark.replace("-", "_"))
-
-
-def _drop_databases(server_url: str, prefix: str) -> None:
-    with psycopg.connect(server_url, autocommit=True) as server:
-        names = server.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [prefix]).fetchall()
-        for (name,) in names:
-            server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def _offices(stack: Stack) -> Iterator[Office]:
@@ -76,13 +64,12 @@ def _offices(stack: Stack) -> Iterator[Office]:
             yield office
         finally:
             office.close()
-            _drop_databases(stack.postgres_url, code.replace("-", "_"))
 
 
 @pytest.fixture(scope="session")
-def stack(postgres_url: str, s3_url: str) -> Iterator[Stack]:
+def stack(s3_url: str) -> Iterator[Stack]:
     """A stack with the usual settings; a DSN may stand for the name of a connection."""
-    yield from _stacks(postgres_url, s3_url)
+    yield from _stacks(s3_url)
 
 
 @pytest.fixture(scope="session")
@@ -92,9 +79,9 @@ def office(stack: Stack) -> Iterator[Office]:
 
 
 @pytest.fixture(scope="session")
-def hasty_stack(postgres_url: str, s3_url: str) -> Iterator[Stack]:
+def hasty_stack(s3_url: str) -> Iterator[Stack]:
     """A stack where exchanges, packages and locks last seconds and a small delta is a large one."""
-    yield from _stacks(postgres_url, s3_url, **HASTY)
+    yield from _stacks(s3_url, **HASTY)
 
 
 @pytest.fixture(scope="session")

@@ -91,10 +91,17 @@ class Office:
 
     def database(self, name: str) -> str:
         """The same application, empty, in a new database."""
-        dsn = create_database(self._server, f"{self.code}-{name}".replace("-", "_"))
-        with psycopg.connect(dsn, autocommit=True) as db:
-            db.execute(SCHEMA)
+        dsn = self.empty_database(name)
+        self.execute(dsn, SCHEMA)
         return dsn
+
+    def empty_database(self, name: str) -> str:
+        return create_database(self._server, f"{self.code}-{name}".replace("-", "_"))
+
+    @staticmethod
+    def fetch(dsn: str, query: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(dsn) as db:
+            return db.execute(query.encode()).fetchall()
 
     @staticmethod
     def execute(dsn: str, *statements: str) -> None:
@@ -192,6 +199,15 @@ class Office:
         answer = self.admin.get(f"/workplaces/{workplace}/package")
         assert answer.status_code == 200, answer.text
         return answer.content
+
+    def reissue(self, workplace: str) -> bytes:
+        """The package of a reissue, known from the old one by its hash: the state does not change meanwhile."""
+        was = good(self.admin.get(f"/workplaces/{workplace}"))["package"]["sha256"]
+        good(self.admin.post(f"/workplaces/{workplace}/reissue"), 200, 202)
+        for document in self.admin.events(workplace):
+            if document["package"] and document["package"]["sha256"] != was:
+                break
+        return self.package(workplace)
 
     def unpack(self, package: bytes) -> Workplace:
         folder = self.folder / uuid4().hex

@@ -1,6 +1,7 @@
 """The service as people, scripts and operators call it. Nothing but the public contract."""
 
 import json
+import time
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
@@ -58,8 +59,9 @@ class Caller:
         with self.http.stream("GET", f"/api/v1/workplaces/{workplace}/events") as answer:
             assert answer.status_code == 200, answer.read()
             assert answer.headers["content-type"].startswith("text/event-stream")
-            kind = None
+            kind, end = None, time.monotonic() + 60
             for line in answer.iter_lines():
+                assert time.monotonic() < end, "what was waited for did not come"
                 if line.startswith("event:"):
                     kind = line[6:].strip()
                 elif line.startswith("data:"):

@@ -93,3 +93,19 @@ def test_an_idempotency_key_belongs_to_one_person(office: Office, organisation: 
     with office.session(office.person("administrator")) as colleague:
         second = good(colleague.post(path, body, headers=key), 202)
     assert first["id"] != second["id"]
+
+
+def test_an_idempotency_key_is_honoured_when_a_package_is_ordered(office: Office) -> None:
+    """Line 9: on every POST that creates."""
+    made = office.ready(organisations=[office.first])
+    key, path = {"Idempotency-Key": str(uuid4())}, f"/workplaces/{made['id']}/package"
+    first = good(office.admin.post(path, headers=key), 202)
+    assert good(office.admin.post(path, headers=key), 202) == first
+
+
+def test_an_idempotency_key_is_honoured_when_an_exchange_is_opened(office: Office) -> None:
+    """Line 9: on every POST that creates."""
+    workplace = office.workplace(office.first)
+    key, opening = {"Idempotency-Key": str(uuid4())}, workplace.opening(verify="tables")
+    first = good(workplace.caller.post("/exchanges", opening, headers=key), 201)
+    assert good(workplace.caller.post("/exchanges", opening, headers=key), 201)["id"] == first["id"]

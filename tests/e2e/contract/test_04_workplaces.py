@@ -2,7 +2,6 @@
 
 import csv
 import io
-import time
 from uuid import uuid4
 
 import pytest
@@ -220,16 +219,6 @@ def test_events_end_after_deleted(office: Office) -> None:
     assert next(stream)["state"] == "active"
     good(office.admin.delete(f"/workplaces/{workplace.id}"))
     assert [s["state"] for s in stream][-1] == "deleted"
-
-
-def test_events_bring_a_comment_every_fifteen_seconds(office: Office) -> None:
-    """Line 43."""
-    workplace = office.active(office.first)
-    with office.admin.http.stream("GET", f"/api/v1/workplaces/{workplace.id}/events", timeout=17) as answer:
-        started = time.monotonic()
-        comment = next(line for line in answer.iter_lines() if line.startswith(":"))
-        assert comment
-        assert time.monotonic() - started < 16.5
 
 
 def test_a_change_of_name_users_and_organisations_is_kept(office: Office) -> None:

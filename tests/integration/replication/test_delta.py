@@ -7,7 +7,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from shared.replication import capture, opening, ranges
+from shared.replication import capture, opening, ranges, stage
+from shared.replication.delta_rows import AggregateRows
 from shared.replication.digest import service_digests
 from shared.replication.opening import Opening
 from shared.replication.scope import Scope
@@ -243,3 +244,25 @@ def test_leases_of_three_workplaces_never_meet_each_other_or_the_application(mar
     assert len(taken) == len(set(taken)) == 9 * 1000 + 3
     assert ranges.lease(market.conn, APPLICATION, market.model, "w1", {"orders": 250}) == {}
     assert market.value("SELECT count(*) FROM yurt.leases WHERE void AND table_name = 'orders'") == 3
+
+
+def test_lines_without_an_index_are_found_by_hash_not_key_by_key(market: Market) -> None:
+    """A reset read every line once for each 2,000 roots and compared it with all of them: quadratic."""
+    many = "SELECT 'B', n, '2024-05-01' FROM generate_series(1, 999) n"
+    market.sql(f"INSERT INTO orders (firm, number, ordered_on) {many}")
+    market.sql("INSERT INTO order_marks SELECT id, id, 1 FROM orders")
+    rows = AggregateRows(market.conn, market.model, market.model.root["orders"], Scope(None), Scope(None))
+    arguments = {**rows.arguments, "k0": [str(key) for key in range(1, 1000)]}
+    plan = "\n".join(line for (line,) in market.conn.execute(b"EXPLAIN " + rows.query, arguments))
+    assert "order_marks" in plan
+    assert "ANY" not in plan
+    assert "Hash" in plan
+
+
+def test_staged_lines_of_one_aggregate_are_found_by_index(market: Market) -> None:
+    """Merging ten thousand contested documents went through all staged lines for each."""
+    stage.prepare(market.conn)
+    market.sql("INSERT INTO yurt_stage_lines SELECT n, 'order_lines', '{1}', '{}' FROM generate_series(1, 9) n")
+    market.sql("SET enable_seqscan = off")
+    plan = market.sql("EXPLAIN (COSTS off) DELETE FROM yurt_stage_lines WHERE seq = 5")
+    assert any("Index Cond: (seq = 5)" in line for (line,) in plan)

@@ -3,7 +3,7 @@
 
 import pytest
 
-from shared.replication.manifest import ManifestInvalid, parse
+from shared.replication.manifest import ManifestInvalid, parse, survey
 from shared.replication.model import load
 from shared.replication.session import connect
 
@@ -149,3 +149,17 @@ def test_the_area_column_is_not_the_replica_s(fresh_database: str) -> None:
         with pytest.raises(ManifestInvalid) as caught:
             load(conn, parse(text), "1")
     assert "aggregates[0].key[0]" in {mistake.place for mistake in caught.value.mistakes}
+
+
+def test_a_survey_goes_on_behind_what_is_ill_written(fresh_database: str) -> None:
+    wrong = MANIFEST.replace('keys = "uuid"', 'keys = "serial"', 1).replace(
+        'title = { en = "Wrong" }', 'title = { en = "Wrong" }\ncolour = "red"'
+    )
+    found = survey(wrong)
+    assert [mistake.place for mistake in found.mistakes] == ["configuration.colour", "aggregates[1].keys"]
+    assert found.manifest is not None
+    with connect(fresh_database) as conn:
+        conn.execute(SCHEMA.encode())
+        with pytest.raises(ManifestInvalid) as caught:
+            load(conn, found.manifest, "area")
+    assert "aggregates[2].table" in [mistake.place for mistake in caught.value.mistakes]

@@ -8,7 +8,10 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # no stubs: it comes with pre-commit and is used here only
 
 from deploy.compose.first_env import ROOT, write
+from services.licensing.settings import AllSettings as LicensingSettings
+from services.provisioning.settings import AllSettings as ProvisioningSettings
 from shared.contracts.services import SERVICES
+from shared.runtime.settings import BrokerSettings
 
 JOBS = {"migrate"}
 
@@ -36,6 +39,14 @@ def test_only_the_proxy_is_reached_from_outside(services: dict[str, Any]) -> Non
 def test_no_service_of_ours_starts_before_the_migrations_are_done(services: dict[str, Any]) -> None:
     awaited = {name: services[name]["depends_on"]["migrate"]["condition"] for name in SERVICES}
     assert awaited == dict.fromkeys(SERVICES, "service_completed_successfully")
+
+
+def test_settings_reach_the_services_that_do_not_read_all_of_env(services: dict[str, Any]) -> None:
+    read = {"licensing": LicensingSettings, "provisioning": ProvisioningSettings}
+    for name, settings in read.items():
+        concerns = [BrokerSettings, *settings.__annotations__.values()]
+        variables = {f"YURT_{field}".upper() for concern in concerns for field in concern.model_fields}
+        assert variables - {"YURT_HOME"} <= services[name]["environment"].keys(), name
 
 
 def test_no_secret_stands_in_the_file_and_each_has_a_place_in_the_example(services: dict[str, Any]) -> None:
