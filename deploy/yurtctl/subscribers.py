@@ -16,7 +16,13 @@ Code = Annotated[str, typer.Argument(help="Code of the subscriber.")]
 
 
 def _seats(subscriber: Document) -> str | None:
-    return None if subscriber.get("limit") is None else f"{subscriber['used']} of {subscriber['limit']}"
+    if subscriber.get("limit") is None:
+        return None
+    seats = f"{subscriber['used']} of {subscriber['limit']}"
+    if not subscriber.get("over"):
+        return seats
+    until = subscriber.get("grace_until")
+    return f"{seats}, {subscriber['over']} over" + (f" until {until[:10]}" if until else ", suspended")
 
 
 def _valid(subscriber: Document) -> str | None:

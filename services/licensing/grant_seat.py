@@ -7,7 +7,8 @@ from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.licensing.seats import refusal
-from services.licensing.tables import Seat, Subscription
+from services.licensing.settle_seats import lock_subscription
+from services.licensing.tables import Seat
 from shared.contracts.licensing import SeatGranted, SeatRefused
 from shared.contracts.provisioning import WorkplaceRequested
 from shared.messaging.outbox import record
@@ -19,8 +20,7 @@ async def grant_seat(session: AsyncSession, event: WorkplaceRequested) -> None:
     A workplace that has already ended gets neither. Requests of one subscriber wait for each other on the row of its
     subscription, so the seats are never oversold.
     """
-    statement = select(Subscription).where(col(Subscription.subscriber) == event.subscriber).with_for_update()
-    subscription = (await session.exec(statement)).one_or_none()
+    subscription = await lock_subscription(session, event.subscriber)
     now = datetime.now(UTC)
     used = await seats_held(session, event.subscriber)
     refused = refusal(subscription.terms() if subscription else None, used, now.date())

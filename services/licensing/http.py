@@ -1,7 +1,7 @@
 """The internal door of licensing."""
 
 from collections.abc import AsyncIterator
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response
@@ -39,21 +39,27 @@ class SubscriptionTerms(BaseModel):
 
 
 class SubscriptionDocument(SubscriptionTerms):
-    """A subscription with what it allows, what is in use and whether its lapse was announced."""
+    """A subscription with what it allows, what is in use and whether its lapse was announced.
+
+    `over`: how many of the seats in use go beyond `limit`, or beyond none without a local licence. Until `grace_until`
+    all that work go on; null: nothing runs out, whoever is over is suspended already.
+    """
 
     subscriber: str
     limit: int
     used: int
     lapsed: bool
+    over: int
+    grace_until: datetime | None
 
 
 @router.put("/subscriptions/{subscriber}")
 async def put_subscription(
-    subscriber: Code, body: SubscriptionTerms, session: Transaction, response: Response
+    subscriber: Code, body: SubscriptionTerms, session: Transaction, request: Request, response: Response
 ) -> SubscriptionDocument:
     """Conclude (201) or change (200) a subscription."""
     terms = seats.Terms(body.plan, body.extra_seats, body.valid_until, body.local_licence)
-    subscription, new = await change_subscription(session, subscriber, terms)
+    subscription, new = await change_subscription(session, subscriber, terms, request.app.state.downgrade_grace)
     response.status_code = 201 if new else 200
     return await _document(session, subscription)
 
@@ -68,6 +74,7 @@ async def get_subscription(subscriber: Code, session: Transaction) -> Subscripti
 
 
 async def _document(session: AsyncSession, subscription: Subscription) -> SubscriptionDocument:
+    used = await seats_held(session, subscription.subscriber)
     return SubscriptionDocument(
         subscriber=subscription.subscriber,
         plan=subscription.plan,
@@ -75,6 +82,8 @@ async def _document(session: AsyncSession, subscription: Subscription) -> Subscr
         valid_until=subscription.valid_until,
         local_licence=subscription.local_licence,
         limit=seats.limit(subscription.terms()),
-        used=await seats_held(session, subscription.subscriber),
+        used=used,
         lapsed=subscription.lapsed,
+        over=max(0, used - seats.entitled(subscription.terms())),
+        grace_until=subscription.grace_until,
     )

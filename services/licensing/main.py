@@ -11,7 +11,7 @@ from fastapi import Depends, FastAPI
 from services.licensing.consumers import SUBSCRIPTIONS
 from services.licensing.http import router
 from services.licensing.settings import AllSettings
-from services.licensing.settle_lapse import settle_lapses
+from services.licensing.settle_due import settle_due
 from shared.messaging.bus import Bus
 from shared.messaging.consumer import RetryPolicy
 from shared.messaging.rabbit import RabbitBus
@@ -26,7 +26,7 @@ NAME = "licensing"
 
 
 def create_app(settings: AllSettings, bus: Bus) -> FastAPI:
-    """The service; inside its lifespan the database is migrated, events are taken and given, lapses are noticed."""
+    """The service; inside its lifespan the database is migrated, events are taken and given, lapses noticed."""
     url = database.service_database_url(settings.postgres.postgres_url, NAME, settings.postgres.database_prefix)
     engine = database.create_engine(url)
     sessions = database.sessions(engine)
@@ -37,11 +37,10 @@ def create_app(settings: AllSettings, bus: Bus) -> FastAPI:
         await database.ensure_database(url)
         await database.migrate("services.licensing", url)
         await bus.start(NAME, sessions, SUBSCRIPTIONS)
-        lapses = partial(settle_lapses, sessions)
         try:
             async with (
                 Relay(NAME, engine, bus).running(),
-                repeated("look for lapses", settings.licensing.lapse_interval, lapses),
+                repeated("look at the clock", settings.licensing.lapse_interval, partial(settle_due, sessions)),
             ):
                 yield
         finally:
@@ -51,6 +50,7 @@ def create_app(settings: AllSettings, bus: Bus) -> FastAPI:
 
     app = FastAPI(title="Yurt licensing", lifespan=life)
     app.state.sessions = sessions
+    app.state.downgrade_grace = settings.licensing.grace()
     app.include_router(router, dependencies=[Depends(require_service_token(settings.service.service_token))])
     app.include_router(health_routes(engine))
     problem.install(app)

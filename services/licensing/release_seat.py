@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from services.licensing.settle_seats import lock_subscription, settle_seats
 from services.licensing.tables import Seat
 from shared.contracts.licensing import SeatReleased
 from shared.contracts.provisioning import WorkplaceEnded
@@ -14,8 +15,9 @@ from shared.messaging.outbox import record
 async def release_seat(session: AsyncSession, event: WorkplaceEnded) -> None:
     """After this the workplace holds no seat and never gets one, whichever event came first.
 
-    SeatReleased is recorded if it held one.
+    SeatReleased is recorded if it held one; a workplace that a reduction suspended and that fits now is restored.
     """
+    subscription = await lock_subscription(session, event.subscriber)
     now = datetime.now(UTC)
     tombstone = {"workplace": event.workplace, "subscriber": event.subscriber, "state": "released", "changed_at": now}
     await session.exec(insert(Seat).values(suspended=False, **tombstone).on_conflict_do_nothing())
@@ -23,4 +25,6 @@ async def release_seat(session: AsyncSession, event: WorkplaceEnded) -> None:
     if seat.state == "held":
         await record(session, SeatReleased(workplace=seat.workplace, subscriber=seat.subscriber))
     if seat.state != "released":
-        seat.state, seat.suspended, seat.changed_at = "released", False, now
+        seat.state, seat.suspended, seat.reduced, seat.changed_at = "released", False, None, now
+    if subscription is not None:
+        await settle_seats(session, subscription, now)

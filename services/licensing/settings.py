@@ -1,5 +1,6 @@
 """Settings of licensing; what all services share is in shared.runtime.settings."""
 
+from datetime import timedelta
 from typing import NamedTuple, Self
 
 from pydantic import Field
@@ -8,12 +9,17 @@ from shared.runtime.settings import PostgresSettings, ServiceSettings, Settings,
 
 
 class LicensingSettings(Settings):
-    """`lapse_interval`: seconds between two looks at the validity of subscriptions.
+    """`lapse_interval`: seconds between two looks at what time brings about. A lapse must be known within a minute.
 
-    A lapse must be known within a minute.
+    `downgrade_grace`: days for which more workplaces than a reduced subscription allows go on; 0 suspends at once.
     """
 
     lapse_interval: float = Field(default=30, gt=0, le=60)
+    downgrade_grace: float = Field(default=14, ge=0, le=3650)
+
+    def grace(self) -> timedelta:
+        """`downgrade_grace` as an interval."""
+        return timedelta(days=self.downgrade_grace)
 
 
 class AllSettings(NamedTuple):

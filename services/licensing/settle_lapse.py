@@ -1,15 +1,14 @@
 """Announce that a subscription lapsed or was renewed."""
 
-from datetime import UTC, date, datetime
+from datetime import date
 
-from sqlmodel import col, or_, select
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.licensing.seats import lapsed
 from services.licensing.tables import Seat, Subscription
 from shared.contracts.licensing import SubscriptionLapsed, SubscriptionRenewed
 from shared.messaging.outbox import record
-from shared.runtime.database import Sessions
 
 
 async def settle_lapse(session: AsyncSession, subscription: Subscription, today: date) -> None:
@@ -36,25 +35,3 @@ async def settle_lapse(session: AsyncSession, subscription: Subscription, today:
     workplaces = [seat.workplace for seat in seats]
     revision = subscription.lapse_revision
     await record(session, announce(subscriber=subscription.subscriber, workplaces=workplaces, revision=revision))
-
-
-async def settle_next_lapse(session: AsyncSession) -> bool:
-    """Settle one subscription that needs it; False when there is none. Several instances may do this side by side."""
-    today = datetime.now(UTC).date()
-    over = col(Subscription.valid_until) < today
-    valid = or_(col(Subscription.valid_until).is_(None), col(Subscription.valid_until) >= today)
-    due = or_(over & ~col(Subscription.lapsed), valid & col(Subscription.lapsed))
-    statement = select(Subscription).where(due).limit(1).with_for_update(skip_locked=True)
-    subscription = (await session.exec(statement)).one_or_none()
-    if subscription is None:
-        return False
-    await settle_lapse(session, subscription, today)
-    return True
-
-
-async def settle_lapses(sessions: Sessions) -> None:
-    """Announce every lapse and renewal until now, each subscription in a transaction of its own."""
-    settled = True
-    while settled:
-        async with sessions.begin() as session:
-            settled = await settle_next_lapse(session)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import registry
 from sqlmodel import DateTime, Field, SQLModel
 
 from services.licensing.seats import Plan, Terms
+from shared.contracts.licensing import ReductionCode
 
 SeatState = Literal["held", "refused", "released"]
 
@@ -24,6 +25,8 @@ class Subscription(Table, table=True):
     """What a subscriber has paid for. Its row is the lock under which seats are counted.
 
     `lapsed` says whether the lapse was announced; `lapse_revision` numbers the announcements of lapse and renewal.
+    `grace_until`: until then more workplaces work than the terms allow; `seats_revision` numbers what SeatsReduced and
+    SeatsRestored announce.
     """
 
     __tablename__: ClassVar[str] = "subscriptions"
@@ -35,6 +38,8 @@ class Subscription(Table, table=True):
     local_licence: bool
     lapsed: bool = False
     lapse_revision: int = 0
+    grace_until: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
+    seats_revision: int = 0
 
     def terms(self) -> Terms:
         """The part of the row that rules decide on."""
@@ -45,7 +50,9 @@ class Seat(Table, table=True):
     """The answer given to one workplace, for ever.
 
     `held` counts against the limit; `refused` and `released` do not. `released` may be a tombstone: the workplace ended
-    before its request arrived, and nothing is granted to it later. `suspended` marks what the last lapse suspended.
+    before its request arrived, and nothing is granted to it later. A held seat was granted at `changed_at`: the newest
+    is the one granted last. `suspended` marks what the last lapse suspended; `reduced` says why a held seat beyond the
+    terms carries no working workplace.
     """
 
     __tablename__: ClassVar[str] = "seats"
@@ -56,4 +63,5 @@ class Seat(Table, table=True):
     refusal_code: str | None = None
     refusal_text: str | None = None
     suspended: bool = False
+    reduced: ReductionCode | None = Field(default=None, sa_column=Column(Text))
     changed_at: datetime = Field(sa_type=DateTime(timezone=True))

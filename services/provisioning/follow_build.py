@@ -18,14 +18,15 @@ async def note_progress(session: AsyncSession, event: BuildProgressed) -> None:
 
 
 async def store_package(session: AsyncSession, event: PackageBuilt) -> None:
-    """The workplace has the package; a preparing one is ready, or suspended where the subscription lapsed meanwhile."""
+    """The workplace has the package; a preparing one is ready, or suspended where the subscription lapsed or shrank."""
     workplace = await _awaiting(session, event.workplace, event.package.id)
     if workplace is None:
         return
     workplace.package = event.package.model_dump(mode="json")
     workplace.awaited_package = None
     workplace.trouble_code = workplace.trouble_text = None
-    if move(workplace, "build_suspended" if workplace.suspended_by_lapse else "build") and workplace.suspended_by_lapse:
+    held_up = workplace.held_up()
+    if move(workplace, "build_suspended" if held_up else "build") and held_up:
         workplace.resumes_to = "ready"
     await tell(session, workplace)
 

@@ -1,6 +1,6 @@
 """An administrator stops a workplace for a while and lets it go on.
 
-A lapse is remembered apart: see `follow_subscription`.
+A lapse and a reduction of seats are remembered apart: see `follow_subscription`.
 """
 
 from uuid import UUID
@@ -23,9 +23,9 @@ async def suspend_workplace(session: AsyncSession, workplace_id: UUID) -> Workpl
 
 
 async def resume_workplace(session: AsyncSession, workplace_id: UUID) -> WorkplaceChanged:
-    """Undo `suspend_workplace`: the state it had, or still suspended when its subscription lapsed meanwhile.
+    """Undo `suspend_workplace`: the state it had, or still suspended when its subscription lapsed or shrank.
 
-    Problems: `not_found`, `workplace_deleted`, `wrong_state`, also where only the lapse suspends it.
+    Problems: `not_found`, `workplace_deleted`, `wrong_state`, also where only the subscription suspends it.
     """
     workplace = await lock(session, workplace_id)
     if not workplace.suspended_by_administrator:
@@ -44,8 +44,8 @@ def halt(workplace: Workplace) -> bool:
 
 
 def proceed(workplace: Workplace) -> None:
-    """Resume a suspended workplace to the state it had, unless something else still suspends it."""
-    if workplace.suspended_by_administrator or workplace.suspended_by_lapse:
+    """Resume a suspended workplace to the state it had, unless something still suspends it."""
+    if workplace.held_up():
         return
     move_or_refuse(workplace, "resume_active" if workplace.resumes_to == "active" else "resume")
     workplace.resumes_to = None

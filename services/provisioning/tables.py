@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
+from shared.contracts.licensing import ReductionCode
 from shared.contracts.provisioning import WorkplaceState
 
 Role = Literal["administrator", "user", "synchronisation"]
@@ -85,7 +86,9 @@ class FailedLogin(Table, table=True):
 class Workplace(Table, table=True):
     """One workplace, kept after its end. What others may know of it is `describe_workplace.document`.
 
-    `resumes_to` is the state a suspended workplace had. `lapse_revision` is the newest lapse or renewal it heard of.
+    `resumes_to` is the state a suspended workplace had. `suspended_by_*` are the causes, each by itself; the one of a
+    reduction says what it lacks. `lapse_revision` is the newest lapse or renewal it heard of, `seats_revision` the
+    newest reduction or restoration.
     `awaited_package` is the one package that is wanted now; any other that gets built is ignored.
     `trouble_*` say why it was refused, why it failed or why its last package was not built.
     """
@@ -103,6 +106,8 @@ class Workplace(Table, table=True):
     suspended_by_administrator: bool = False
     suspended_by_lapse: bool = False
     lapse_revision: int = 0
+    suspended_by_reduction: ReductionCode | None = Field(default=None, sa_column=Column(Text))
+    seats_revision: int = 0
     trouble_code: str | None = None
     trouble_text: str | None = None
     organisations: list[str] | None = Field(default=None, sa_column=Column(ARRAY(Text)))
@@ -115,3 +120,7 @@ class Workplace(Table, table=True):
     created_at: datetime = Field(sa_type=DateTime(timezone=True))
     last_sign_at: datetime = Field(sa_type=DateTime(timezone=True))
     idempotency_key: str | None = None
+
+    def held_up(self) -> bool:
+        """Whether there is any cause to suspend it, or to keep it suspended."""
+        return self.suspended_by_administrator or self.suspended_by_lapse or self.suspended_by_reduction is not None

@@ -7,9 +7,15 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.provisioning.states import Act, after
 from services.provisioning.tables import Workplace
+from shared.contracts.licensing import ReductionCode
 from shared.contracts.provisioning import Package, Reason, WorkplaceChanged, WorkplaceEnded
 from shared.messaging.outbox import record
 from shared.runtime.problem import Problem
+
+_LACKING: dict[ReductionCode, str] = {
+    "seats_reduced": "The subscription has fewer seats than workplaces. Buy seats or delete one, and it goes on.",
+    "local_licence_required": "The licence for the local version was withdrawn. With a licence the workplace goes on.",
+}
 
 
 def document(workplace: Workplace) -> WorkplaceChanged:
@@ -100,6 +106,8 @@ async def tell_end(session: AsyncSession, workplace: Workplace) -> None:
 def _reason(workplace: Workplace) -> Reason | None:
     if workplace.state == "suspended" and workplace.suspended_by_lapse:
         return Reason(code="subscription_lapsed", text="The subscription is over. Renew it and the workplace goes on.")
+    if workplace.state == "suspended" and workplace.suspended_by_reduction:
+        return Reason(code=workplace.suspended_by_reduction, text=_LACKING[workplace.suspended_by_reduction])
     if workplace.state == "suspended":
         text = "An administrator suspended the workplace and can resume it."
         return Reason(code="suspended_by_administrator", text=text)

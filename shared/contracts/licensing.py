@@ -6,6 +6,7 @@ from uuid import UUID
 from shared.contracts.envelope import Event
 
 RefusalCode = Literal["seat_limit_reached", "local_licence_required", "subscription_lapsed"]
+ReductionCode = Literal["seats_reduced", "local_licence_required"]
 
 
 class SeatGranted(Event):
@@ -58,3 +59,31 @@ class SubscriptionRenewed(Event):
     subscriber: str
     workplaces: list[UUID]
     revision: int = 0
+
+
+class SeatsReduced(Event):
+    """More seats are held than the terms allow and the grace is over: these workplaces are to be suspended for `code`.
+
+    They keep their seats. One that is suspended for another `code` is from now on suspended for this one. `revision`
+    numbers reductions and restorations of a subscriber: of two that name the same workplace the greater holds.
+    """
+
+    wire_name: ClassVar[str] = "licensing.seats_reduced.v1"
+
+    subscriber: str
+    workplaces: list[UUID]
+    code: ReductionCode
+    revision: int
+
+
+class SeatsRestored(Event):
+    """These workplaces fit into the terms again and are to be resumed, if nothing else suspends them.
+
+    `revision` as in SeatsReduced.
+    """
+
+    wire_name: ClassVar[str] = "licensing.seats_restored.v1"
+
+    subscriber: str
+    workplaces: list[UUID]
+    revision: int

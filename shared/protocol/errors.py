@@ -114,6 +114,12 @@ _WORKPLACES = {
         "Жергілікті нұсқаға лицензия қажет",
     ),
     "subscription_lapsed": Error(403, "The subscription has lapsed", "Подписка истекла", "Жазылым мерзімі өтті"),
+    "seats_reduced": Error(
+        None,
+        "The subscription has fewer seats than workplaces",
+        "По подписке мест меньше, чем рабочих мест",
+        "Жазылым бойынша орын саны жұмыс орындарынан аз",
+    ),
     "suspended_by_administrator": Error(
         None,
         "An administrator suspended the workplace",

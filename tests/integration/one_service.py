@@ -29,6 +29,7 @@ class OneService:
     engine: AsyncEngine
     client: httpx.AsyncClient
     subscriptions: Sequence[Subscription[Any]]
+    app: FastAPI
 
     async def take(self, event: Event, event_id: Any = None) -> None:
         """The event arrives at each consumer that listens to it, in the transaction of the real wrapper."""
@@ -68,7 +69,7 @@ async def one_service(
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://service", headers=headers) as client:
-        yield OneService(app.state.sessions, engine, client, subscriptions)
+        yield OneService(app.state.sessions, engine, client, subscriptions, app)
     await app.state.sessions.kw["bind"].dispose()
     await engine.dispose()
 

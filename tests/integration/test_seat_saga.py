@@ -42,6 +42,7 @@ class World:
     bus: InProcessBus
     licensing: httpx.AsyncClient
     provisioning: httpx.AsyncClient
+    licensing_url: str
     orders: dict[UUID, PackageRequested] = field(default_factory=dict)
     known: dict[UUID, WorkplaceChanged] = field(default_factory=dict)
     news: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -91,6 +92,37 @@ class World:
         body = {"plan": plan, "extra_seats": 0, "valid_until": None, "local_licence": True} | terms
         answer = await self.licensing.put("/subscriptions/acme", json=body)
         assert answer.status_code in {200, 201}, answer.text
+
+    async def let_the_grace_pass(self) -> None:
+        """The clock of licensing does the rest."""
+        async with await psycopg.AsyncConnection.connect(self.licensing_url) as connection:
+            await connection.execute("UPDATE subscriptions SET grace_until = now() WHERE grace_until IS NOT NULL")
+
+    async def until_reason(self, workplaces: list[Document], code: str | None) -> None:
+        """Returns when each of the workplaces is known with this reason."""
+
+        def told(workplace: Document) -> bool:
+            reason = self.known[UUID(workplace["workplace"])].reason
+            return (reason.code if reason else None) == code
+
+        async with asyncio.timeout(PATIENCE), self.news:
+            await self.news.wait_for(lambda: all(told(workplace) for workplace in workplaces))
+
+    def states(self, workplaces: list[Document]) -> list[str]:
+        return [self.known[UUID(workplace["workplace"])].state for workplace in workplaces]
+
+    async def ready(self, count: int) -> list[Document]:
+        """Workplaces with their packages, the oldest first."""
+        made = []
+        for _ in range(count):
+            made.append(await self.create())
+            await self.build(await self.until_ordered(made[-1]))
+        await self.until(made, "ready")
+        return made
+
+    async def act(self, workplace: Document, what: str) -> None:
+        answer = await self.provisioning.post(f"/workplaces/{workplace['workplace']}/{what}")
+        assert answer.status_code == 200, answer.text
 
     async def create(self) -> Document:
         answer = await self.provisioning.post("/applications/books/workplaces", json={"created_by": "anna"})
@@ -154,7 +186,8 @@ async def world(postgres_url: str) -> AsyncIterator[World]:
             transport = httpx.ASGITransport(app, raise_app_exceptions=False)
             client = httpx.AsyncClient(transport=transport, base_url="http://service", headers=headers)
             clients.append(await stack.enter_async_context(client))
-        world = World(bus, clients[0], clients[1])
+        seats_url = database.service_database_url(postgres_url, licensing.NAME, prefix)
+        world = World(bus, clients[0], clients[1], seats_url.replace("postgresql+psycopg://", "postgresql://"))
         listening = (
             Subscription("hear_order", PackageRequested, world.hear_order),
             Subscription("hear_change", WorkplaceChanged, world.hear_change),
@@ -230,3 +263,93 @@ async def test_a_lapse_suspends_and_a_renewal_resumes_within_the_minute(world: W
     assert (await world.subscription())["used"] == 2
     await world.subscribe("optimal")
     await world.until([ready, preparing], "ready")
+
+
+async def test_a_downgrade_suspends_the_newest_after_its_grace_and_gives_them_back_as_seats_allow(world: World) -> None:
+    await world.subscribe("prof")
+    made = await world.ready(4)
+    await world.subscribe("optimal")
+    document = await world.subscription()
+    assert (document["limit"], document["used"], document["over"]) == (2, 4, 2)
+    assert datetime.fromisoformat(document["grace_until"]) > datetime.now(UTC) + timedelta(days=13)
+    more = await world.create()
+    await world.until([more], "refused")
+    assert world.states(made) == ["ready"] * 4
+    await world.let_the_grace_pass()
+    await world.until(made[2:], "suspended")
+    await world.until_reason(made[2:], "seats_reduced")
+    more = await world.create()
+    await world.until([more], "refused")
+    assert world.states(made) == ["ready", "ready", "suspended", "suspended"]
+    await world.delete(made[0])
+    await world.until([made[2]], "ready")
+    assert world.states(made) == ["deleted", "ready", "ready", "suspended"]
+    await world.subscribe("prof")
+    await world.until(made[1:], "ready")
+    again = await world.create()
+    await world.until([again], "preparing")
+
+
+async def test_an_administrators_suspension_survives_a_reduction_and_its_end(world: World) -> None:
+    await world.subscribe("prof")
+    made = await world.ready(3)
+    await world.act(made[2], "suspend")
+    await world.subscribe("starter")
+    await world.let_the_grace_pass()
+    await world.until_reason(made[1:], "seats_reduced")
+    await world.subscribe("prof")
+    await world.until([made[1]], "ready")
+    await world.until_reason([made[2]], "suspended_by_administrator")
+    await world.act(made[2], "resume")
+    await world.until(made, "ready")
+
+
+async def test_a_lapse_in_the_grace_is_renewed_for_those_that_have_a_seat(world: World) -> None:
+    await world.subscribe("prof")
+    made = await world.ready(3)
+    await world.subscribe("optimal")
+    await world.subscribe("optimal", valid_until=YESTERDAY)
+    await world.until_reason(made, "subscription_lapsed")
+    await world.let_the_grace_pass()
+    async with asyncio.timeout(PATIENCE), world.news:
+        while (await world.subscription())["grace_until"] is not None:
+            await world.news.wait()
+    await world.subscribe("optimal")
+    await world.until(made[:2], "ready")
+    await world.until_reason([made[2]], "seats_reduced")
+    await world.subscribe("prof")
+    await world.until(made, "ready")
+
+
+async def test_a_withdrawn_local_licence_suspends_all_after_the_grace_and_comes_back_for_all(world: World) -> None:
+    await world.subscribe("prof")
+    made = await world.ready(2)
+    await world.subscribe("prof", local_licence=False)
+    refused = await world.create()
+    await world.until([refused], "refused")
+    assert world.states(made) == ["ready", "ready"]
+    await world.let_the_grace_pass()
+    await world.until_reason(made, "local_licence_required")
+    assert world.states(made) == ["suspended", "suspended"]
+    await world.subscribe("prof")
+    await world.until(made, "ready")
+
+
+async def test_terms_changed_while_workplaces_end_leave_both_services_of_one_mind(world: World) -> None:
+    await world.subscribe("prof")
+    made = await world.ready(5)
+    await world.subscribe("starter")
+    await world.let_the_grace_pass()
+    await world.until(made[1:], "suspended")
+    await asyncio.gather(
+        *(world.subscribe(plan) for plan in ("optimal", "starter", "prof", "starter", "optimal")),
+        *(world.delete(workplace) for workplace in made[:3:2]),
+    )
+    await world.subscribe("optimal")
+    await world.until_used(3)
+    await world.until([made[1], made[3]], "ready")
+    await world.let_the_grace_pass()
+    await world.until([made[4]], "suspended")
+    await world.subscribe("prof")
+    await world.until([made[1], *made[3:]], "ready")
+    assert world.states(made) == ["deleted", "ready", "deleted", "ready", "ready"]

@@ -27,8 +27,13 @@ async def describe_application(
     return _outline(application) | {
         "organisations": organisations,
         "users": users,
-        "seats": {"limit": seats["limit"], "used": seats["used"]},
+        "seats": {name: seats[name] for name in _seats_told(seats)},
     }
+
+
+def _seats_told(seats: dict[str, Any]) -> tuple[str, ...]:
+    """How many are over, and until when all go on, is told where any is."""
+    return ("limit", "used", "over", "grace_until") if seats["over"] else ("limit", "used")
 
 
 async def list_applications(

@@ -9,7 +9,7 @@ import httpx
 from services.sync_gateway.peers import ask
 from shared.runtime.problem import Problem
 
-TERMS = ("plan", "extra_seats", "valid_until", "local_licence", "limit", "used", "lapsed")
+TERMS = ("plan", "extra_seats", "valid_until", "local_licence", "limit", "used", "lapsed", "over", "grace_until")
 
 
 async def describe_subscriber(

@@ -14,7 +14,7 @@ async def test_a_subscription_is_concluded_changed_and_read(licensing: OneServic
     concluded = await licensing.client.put("/subscriptions/acme", json=TERMS)
     assert (concluded.status_code, concluded.json()) == (
         201,
-        TERMS | {"subscriber": "acme", "limit": 7, "used": 0, "lapsed": False},
+        TERMS | {"subscriber": "acme", "limit": 7, "used": 0, "lapsed": False, "over": 0, "grace_until": None},
     )
     changed = await licensing.client.put("/subscriptions/acme", json=TERMS | {"plan": "starter", "valid_until": None})
     assert (changed.status_code, changed.json()["limit"]) == (200, 3)

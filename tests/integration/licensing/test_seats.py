@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from services.licensing.settle_lapse import settle_lapses
+from services.licensing.settle_due import settle_due
 from shared.contracts.licensing import SeatGranted, SeatRefused, SeatReleased, SubscriptionLapsed, SubscriptionRenewed
 from shared.contracts.provisioning import WorkplaceEnded, WorkplaceRequested
 from tests.integration.one_service import OneService
@@ -124,8 +124,8 @@ async def test_a_lapse_names_who_holds_seats_and_a_renewal_exactly_those_that_st
     await licensing.take(stays)
     await licensing.take(goes)
     await licensing.execute("UPDATE subscriptions SET valid_until = :day", day=YESTERDAY)
-    await settle_lapses(licensing.sessions)
-    await settle_lapses(licensing.sessions)
+    await settle_due(licensing.sessions)
+    await settle_due(licensing.sessions)
     (lapse,) = await licensing.recorded(SubscriptionLapsed)
     assert set(lapse.workplaces) == {stays.workplace, goes.workplace}
     assert (await licensing.client.get("/subscriptions/acme")).json()["lapsed"] is True
@@ -141,7 +141,7 @@ async def test_a_lapse_names_who_holds_seats_and_a_renewal_exactly_those_that_st
 async def test_several_instances_announce_a_lapse_once(licensing: OneService) -> None:
     await subscribe(licensing)
     await licensing.execute("UPDATE subscriptions SET valid_until = :day", day=YESTERDAY)
-    await asyncio.gather(*(settle_lapses(licensing.sessions) for _ in range(8)))
+    await asyncio.gather(*(settle_due(licensing.sessions) for _ in range(8)))
     assert len(await licensing.recorded(SubscriptionLapsed)) == 1
 
 

@@ -5,11 +5,13 @@ import gzip
 import hashlib
 import json
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import psycopg
+import pytest
 
+from shared.contracts.licensing import ReductionCode, SeatsReduced, SeatsRestored
 from tests.integration.sync_gateway.stand import API, OPERATOR, Stand, code
 
 ORDER = "00000000-0000-4000-8000-000000000002"
@@ -237,6 +239,21 @@ async def test_an_opening_ends_the_unfinished_exchange_of_the_replica(stand: Sta
 async def test_a_clone_and_another_replica_are_refused(stand: Stand) -> None:
     client, _ = await active(stand)
     assert code(await client.open(replica_id="replica-2")) == (409, "activated_elsewhere")
+
+
+@pytest.mark.parametrize("lack", ["seats_reduced", "local_licence_required"])
+async def test_a_workplace_without_a_seat_is_told_what_it_lacks(stand: Stand, lack: ReductionCode) -> None:
+    client, workplace = await active(stand)
+    event = SeatsReduced(subscriber="acme", workplaces=[UUID(workplace)], code=lack, revision=1)
+    await stand.publish(event)
+    document = await stand.reaching(workplace, lambda document: document["state"] == "suspended")
+    answer = await client.open()
+    assert code(answer) == (403, "suspended")
+    assert answer.json()["reason"] == document["reason"]
+    assert answer.json()["reason"]["code"] == lack
+    await stand.publish(SeatsRestored(subscriber="acme", workplaces=[UUID(workplace)], revision=2))
+    await stand.reaching(workplace, lambda document: document["state"] == "active")
+    assert (await client.open()).status_code == 200
 
 
 async def test_suspended_deleted_and_changed_are_told_apart(stand: Stand) -> None:

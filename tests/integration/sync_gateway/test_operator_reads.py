@@ -9,6 +9,8 @@ from tests.integration.sync_gateway.conftest import SUBSCRIPTION
 from tests.integration.sync_gateway.stand import API, OPERATOR, Stand, code
 from tests.integration.sync_gateway.test_exchanges import active
 
+FITTING = {"over": 0, "grace_until": None}
+
 
 async def look(stand: Stand, path: str, **headers: str) -> httpx.Response:
     return await stand.client.get(f"/operator/v1/{path}", headers=OPERATOR | headers)
@@ -22,7 +24,7 @@ async def read(stand: Stand, path: str) -> dict[str, Any]:
 
 
 async def test_subscribers_are_read_with_their_subscription_and_seats(stand: Stand) -> None:
-    acme = {"code": "acme", "name": "Acme", **SUBSCRIPTION, "limit": 2, "used": 0, "lapsed": False}
+    acme = {"code": "acme", "name": "Acme", **SUBSCRIPTION, "limit": 2, "used": 0, "lapsed": False, **FITTING}
     assert await read(stand, "subscribers/acme") == acme
     first = await read(stand, "subscribers?limit=1")
     assert first == {"items": [acme], "next": "acme"}
@@ -34,7 +36,11 @@ async def test_subscribers_are_read_with_their_subscription_and_seats(stand: Sta
 async def test_a_subscriber_without_subscription_is_shown_with_empty_terms(stand: Stand) -> None:
     await stand.app.state.parts.provisioning.put("/subscribers/half", json={"name": "Half"})
     half = await read(stand, "subscribers/half")
-    assert half == {"code": "half", "name": "Half", **dict.fromkeys((*SUBSCRIPTION, "limit", "used", "lapsed"))}
+    assert half == {
+        "code": "half",
+        "name": "Half",
+        **dict.fromkeys((*SUBSCRIPTION, "limit", "used", "lapsed", *FITTING)),
+    }
     assert half in (await read(stand, "subscribers"))["items"]
 
 

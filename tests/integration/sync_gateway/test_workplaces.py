@@ -141,6 +141,19 @@ async def test_a_user_sees_the_workplaces_he_is_listed_in_and_changes_none(stand
         assert code(await attempt) == (403, "not_permitted")
 
 
+async def test_an_administrator_sees_how_many_are_over_and_until_when(stand: Stand) -> None:
+    anna = await stand.sign_in("anna")
+    for _ in range(2):
+        await stand.ready_workplace(anna)
+    terms = {"name": "Acme", "plan": "starter", "extra_seats": 0, "valid_until": None, "local_licence": True}
+    put = (await stand.client.put("/operator/v1/subscribers/acme", json=terms, headers=OPERATOR)).json()
+    assert put["over"] == 1
+    shown = (await stand.client.get(f"{API}/applications/trade", headers=anna)).json()["seats"]
+    assert shown == {"limit": 1, "used": 2, "over": 1, "grace_until": put["grace_until"]}
+    read = (await stand.client.get("/operator/v1/subscribers/acme", headers=OPERATOR)).json()
+    assert (read["over"], read["grace_until"]) == (1, put["grace_until"])
+
+
 async def test_a_lapse_suspends_and_a_renewal_resumes(stand: Stand) -> None:
     anna = await stand.sign_in("anna")
     workplace = await stand.ready_workplace(anna)

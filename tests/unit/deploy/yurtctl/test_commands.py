@@ -87,6 +87,18 @@ def test_a_list_is_read_to_its_last_page(gateway: ScriptedGateway) -> None:
     assert gateway.call("subscriber", "list", "--json").json == [ACME, lapsed]
 
 
+def test_who_uses_more_seats_than_he_has_is_shown_with_his_time(gateway: ScriptedGateway) -> None:
+    over = ACME | {"used": 5, "over": 2, "grace_until": "2026-12-07T10:00:00.000001Z"}
+    gateway.answer("GET /operator/v1/subscribers/acme", over)
+    assert ["seats in use", "5 of 3, 2 over until 2026-12-07"] in map(
+        words, gateway.call("subscriber", "show", "acme").out.splitlines()
+    )
+    gateway.answer("GET /operator/v1/subscribers/acme", over | {"grace_until": None})
+    assert ["seats in use", "5 of 3, 2 over, suspended"] in map(
+        words, gateway.call("subscriber", "show", "acme").out.splitlines()
+    )
+
+
 def test_applications_are_listed_and_shown(gateway: ScriptedGateway) -> None:
     gateway.answer("GET /operator/v1/applications?limit=200", {"items": [TRADE], "next": None})
     gateway.answer("GET /operator/v1/applications/trade", TRADE)
