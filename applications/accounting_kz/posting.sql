@@ -56,12 +56,13 @@ FROM public.payments AS payment,
              AS side (line_no, account_code, debit, credit)
 WHERE payment.status = 'posted';
 
--- Brings the entries of the given documents up to date, set-based; rows that are right already are not touched.
+-- Brings the entries of the given documents up to date, set-based; rows that are right already are not touched. Each view is asked for these
+-- documents alone: joined to them otherwise, the planner reads it whole.
 CREATE FUNCTION public.book(documents uuid[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
     DELETE FROM journal_entries AS entry
-    WHERE entry.id = ANY (documents) AND NOT EXISTS (SELECT FROM posted_documents AS posted WHERE posted.id = entry.id);
+    WHERE entry.id = ANY (documents) AND entry.id NOT IN (SELECT id FROM posted_documents WHERE id = ANY (documents));
 
     INSERT INTO journal_entries AS entry (id, area_id, organisation_id, document, number, entered_on, amount)
     SELECT id, area_id, organisation_id, document, number, entered_on, amount
@@ -72,8 +73,8 @@ BEGIN
           IS DISTINCT FROM (excluded.area_id, excluded.organisation_id, excluded.number, excluded.entered_on, excluded.amount);
 
     DELETE FROM journal_lines AS line
-    WHERE line.entry_id = ANY (documents) AND NOT EXISTS (
-        SELECT FROM postings AS posting WHERE posting.entry_id = line.entry_id AND posting.line_no = line.line_no);
+    WHERE line.entry_id = ANY (documents) AND (line.entry_id, line.line_no) NOT IN (
+        SELECT entry_id, line_no FROM postings WHERE entry_id = ANY (documents));
 
     INSERT INTO journal_lines AS line (entry_id, area_id, line_no, account_code, debit, credit)
     SELECT entry_id, area_id, line_no, account_code, debit, credit
