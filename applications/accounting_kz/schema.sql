@@ -1,5 +1,5 @@
--- Accounting for Kazakhstan, first part: who, what, invoices, payments. PostgreSQL 15 to 18, no extensions.
--- A plain application: nothing here knows of Yurt. Run it in an empty database: psql -f schema.sql
+-- Accounting for Kazakhstan: areas, catalogues, invoices, payments. PostgreSQL 15 to 18, no extensions.
+-- A plain application: nothing here knows of Yurt. Run it in an empty database, then posting.sql, chart_of_accounts.sql, row_security.sql.
 
 BEGIN;
 
@@ -44,6 +44,21 @@ BEGIN ATOMIC
     SELECT CASE WHEN day < DATE '2026-01-01' THEN 12.00 ELSE 16.00 END;
 END;
 
+-- ---------------------------------------------------------------- areas
+
+-- Several subscribers share these tables. Each has one area; whose a row is says its area_id. Keys are uuids and never meet; what people
+-- give by hand (BIN, codes, numbers) is unique per area, and no reference leads from one area into another.
+CREATE TABLE public.areas (
+    id         integer PRIMARY KEY CHECK (id > 0),
+    name       text NOT NULL CHECK (name <> ''),
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- The area this session works for; null where none is set.
+CREATE FUNCTION public.current_area() RETURNS integer
+    LANGUAGE sql STABLE PARALLEL SAFE
+RETURN nullif(current_setting('accounting.area', true), '')::integer;
+
 -- ---------------------------------------------------------------- catalogues
 
 CREATE TYPE public.counterparty_kind AS ENUM ('legal_entity', 'sole_proprietor', 'person', 'state_body');
@@ -52,26 +67,33 @@ CREATE TYPE public.payment_direction AS ENUM ('in', 'out');
 
 CREATE TABLE public.organisations (
     id          uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-    bin         char(12) NOT NULL UNIQUE CHECK (public.is_bin(bin::text)),
+    area_id     integer NOT NULL DEFAULT public.current_area() REFERENCES public.areas,
+    bin         char(12) NOT NULL CHECK (public.is_bin(bin::text)),
     name        text NOT NULL CHECK (name <> ''),
     full_name   text NOT NULL,
     address     text,
     vat_payer   boolean NOT NULL DEFAULT true,
     registered_on date,
-    created_at  timestamptz NOT NULL DEFAULT now()
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (area_id, bin),
+    UNIQUE (area_id, id)
 );
 
 -- Documents dated up to and including closed_until may not change any more. No row: everything is open.
 CREATE TABLE public.closing_dates (
-    organisation_id uuid PRIMARY KEY REFERENCES public.organisations ON DELETE CASCADE,
-    closed_until    date NOT NULL
+    organisation_id uuid NOT NULL,
+    area_id         integer NOT NULL DEFAULT public.current_area(),
+    closed_until    date NOT NULL,
+    PRIMARY KEY (organisation_id, area_id),
+    FOREIGN KEY (area_id, organisation_id) REFERENCES public.organisations (area_id, id) ON DELETE CASCADE
 );
 
 -- A counterparty belongs to one organisation: whom one entity trades with is nothing the other's people need to know, and
 -- a copy for one organisation is closed in itself. Who deals with two organisations is entered twice.
 CREATE TABLE public.counterparties (
     id              uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-    organisation_id uuid NOT NULL REFERENCES public.organisations,
+    area_id         integer NOT NULL DEFAULT public.current_area(),
+    organisation_id uuid NOT NULL,
     kind            public.counterparty_kind NOT NULL DEFAULT 'legal_entity',
     bin_iin         char(12) CHECK (public.is_bin_or_iin(bin_iin::text)),  -- a foreign one has none
     name            text NOT NULL CHECK (name <> ''),
@@ -83,41 +105,75 @@ CREATE TABLE public.counterparties (
     payment_days    smallint NOT NULL DEFAULT 0 CHECK (payment_days >= 0),
     created_at      timestamptz NOT NULL DEFAULT now(),
     updated_at      timestamptz NOT NULL DEFAULT now(),
-    UNIQUE (organisation_id, bin_iin),
-    UNIQUE (organisation_id, id)
+    UNIQUE (area_id, organisation_id, bin_iin),
+    UNIQUE (organisation_id, id),  -- an organisation is of one area, so this pair says the area too
+    FOREIGN KEY (area_id, organisation_id) REFERENCES public.organisations (area_id, id)
 );
 
 CREATE TABLE public.units (
     id      uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-    code    varchar(4) NOT NULL UNIQUE,
+    area_id integer NOT NULL DEFAULT public.current_area() REFERENCES public.areas,
+    code    varchar(4) NOT NULL,
     name    varchar(20) NOT NULL,
-    name_kk varchar(20) NOT NULL
+    name_kk varchar(20) NOT NULL,
+    UNIQUE (area_id, code),
+    UNIQUE (area_id, id)
 );
 
 CREATE TABLE public.items (
     id         uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-    code       text NOT NULL UNIQUE CHECK (code <> ''),
+    area_id    integer NOT NULL DEFAULT public.current_area(),
+    code       text NOT NULL CHECK (code <> ''),
     name       text NOT NULL CHECK (name <> ''),
     name_kk    text,
-    unit_id    uuid NOT NULL REFERENCES public.units,
+    unit_id    uuid NOT NULL,
     is_service boolean NOT NULL DEFAULT false,
     price      numeric(15,2) NOT NULL DEFAULT 0.00 CHECK (price >= 0),
     weight_kg  double precision,
     archived   boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL DEFAULT now(),
-    updated_at timestamptz NOT NULL DEFAULT now()
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (area_id, code),
+    UNIQUE (area_id, id),
+    FOREIGN KEY (area_id, unit_id) REFERENCES public.units (area_id, id)
 );
-CREATE INDEX ON public.items (unit_id);
+CREATE INDEX ON public.items (unit_id, area_id);
+
+-- The standard chart of accounts, and what each area has of it: a copy from the day the area was opened. A section is an account
+-- whose code ends in three zeros.
+CREATE TABLE public.standard_accounts (
+    code    varchar(4) PRIMARY KEY CHECK (code ~ '^[1-8][0-9]{3}$'),
+    name    text NOT NULL,
+    name_kk text NOT NULL
+);
+CREATE TABLE public.accounts (
+    area_id integer NOT NULL DEFAULT public.current_area() REFERENCES public.areas,
+    code    varchar(4) NOT NULL CHECK (code ~ '^[1-8][0-9]{3}$'),
+    name    text NOT NULL CHECK (name <> ''),
+    name_kk text NOT NULL,
+    PRIMARY KEY (area_id, code)
+);
+
+-- A new subscriber's area with the standard chart of accounts in it.
+CREATE FUNCTION public.open_area(id integer, name text) RETURNS integer
+    LANGUAGE sql SET search_path = public, pg_temp
+BEGIN ATOMIC
+    INSERT INTO areas (id, name) VALUES (open_area.id, open_area.name);
+    INSERT INTO accounts (area_id, code, name, name_kk) SELECT open_area.id, code, name, name_kk FROM standard_accounts;
+    SELECT open_area.id;
+END;
 
 -- ---------------------------------------------------------------- documents
 
 CREATE TABLE public.invoices (
     id                uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-    organisation_id   uuid NOT NULL REFERENCES public.organisations,
+    area_id           integer NOT NULL DEFAULT public.current_area(),
+    organisation_id   uuid NOT NULL,
     number            text NOT NULL DEFAULT '' CHECK (number <> ''),  -- given by the trigger when left empty
     issued_on         date NOT NULL DEFAULT current_date,
     counterparty_id   uuid NOT NULL,
     currency          char(3) NOT NULL DEFAULT 'KZT' CHECK (currency ~ '^[A-Z]{3}$'),
+    exchange_rate     numeric(12,4) NOT NULL DEFAULT 1.0000 CHECK (exchange_rate > 0),  -- tenge for one of the currency
     status            public.document_status NOT NULL DEFAULT 'draft',
     note              text,
     total_without_vat numeric(15,2) NOT NULL DEFAULT 0.00,  -- the three sums of the lines, kept by the triggers
@@ -126,43 +182,54 @@ CREATE TABLE public.invoices (
     internal_note     text,                              -- for the accountants of the service, never leaves it
     created_at        timestamptz NOT NULL DEFAULT now(),
     posted_at         timestamptz,
-    UNIQUE (organisation_id, number),
+    UNIQUE (area_id, organisation_id, number),
+    UNIQUE (area_id, id),
     UNIQUE (organisation_id, id),
-    FOREIGN KEY (organisation_id, counterparty_id) REFERENCES public.counterparties (organisation_id, id)
+    CHECK (currency <> 'KZT' OR exchange_rate = 1),
+    FOREIGN KEY (area_id, organisation_id) REFERENCES public.organisations (area_id, id),
+    FOREIGN KEY (organisation_id, counterparty_id) REFERENCES public.counterparties (organisation_id, id) DEFERRABLE
 ) WITH (fillfactor = 85);
 CREATE INDEX ON public.invoices (organisation_id, issued_on);
 CREATE INDEX ON public.invoices (organisation_id, counterparty_id);
 
 CREATE TABLE public.invoice_lines (
     id                 uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-    invoice_id         uuid NOT NULL REFERENCES public.invoices ON DELETE CASCADE,
+    area_id            integer NOT NULL DEFAULT public.current_area(),
+    invoice_id         uuid NOT NULL,
     line_no            integer NOT NULL DEFAULT 1 CHECK (line_no > 0),
-    item_id            uuid NOT NULL REFERENCES public.items,
+    item_id            uuid NOT NULL,
     quantity           numeric(15,3) NOT NULL DEFAULT 1.000 CHECK (quantity > 0),
     price              numeric(15,2) NOT NULL DEFAULT 0.00 CHECK (price >= 0),
     vat_rate           numeric(5,2) NOT NULL DEFAULT 0.00 CHECK (vat_rate BETWEEN 0 AND 100),
     amount_without_vat numeric(15,2) NOT NULL DEFAULT 0.00,  -- the three amounts are computed by the trigger
     vat_amount         numeric(15,2) NOT NULL DEFAULT 0.00,
-    amount             numeric(15,2) NOT NULL DEFAULT 0.00
+    amount             numeric(15,2) NOT NULL DEFAULT 0.00,
+    FOREIGN KEY (area_id, invoice_id) REFERENCES public.invoices (area_id, id) ON DELETE CASCADE,
+    FOREIGN KEY (area_id, item_id) REFERENCES public.items (area_id, id)
 );
-CREATE INDEX ON public.invoice_lines (invoice_id);
-CREATE INDEX ON public.invoice_lines (item_id);
+CREATE INDEX ON public.invoice_lines (invoice_id, area_id);
+CREATE INDEX ON public.invoice_lines (item_id, area_id);
 
 CREATE TABLE public.payments (
     id              uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-    organisation_id uuid NOT NULL REFERENCES public.organisations,
+    area_id         integer NOT NULL DEFAULT public.current_area(),
+    organisation_id uuid NOT NULL,
     number          text NOT NULL DEFAULT '' CHECK (number <> ''),
     paid_on         date NOT NULL DEFAULT current_date,
     direction       public.payment_direction NOT NULL DEFAULT 'in',
+    status          public.document_status NOT NULL DEFAULT 'draft',
     counterparty_id uuid NOT NULL,
     invoice_id      uuid,
-    amount          numeric(15,2) NOT NULL CHECK (amount > 0),
+    amount          numeric(15,2) NOT NULL CHECK (amount > 0),  -- in tenge
     purpose         text,
     bank_reference  varchar(34),
     created_at      timestamptz NOT NULL DEFAULT now(),
-    UNIQUE (organisation_id, number),
-    FOREIGN KEY (organisation_id, counterparty_id) REFERENCES public.counterparties (organisation_id, id),
-    FOREIGN KEY (organisation_id, invoice_id) REFERENCES public.invoices (organisation_id, id)
+    posted_at       timestamptz,
+    UNIQUE (area_id, organisation_id, number),
+    FOREIGN KEY (area_id, organisation_id) REFERENCES public.organisations (area_id, id),
+    -- An invoice and its payments move to another organisation in one transaction: SET CONSTRAINTS ALL DEFERRED first.
+    FOREIGN KEY (organisation_id, counterparty_id) REFERENCES public.counterparties (organisation_id, id) DEFERRABLE,
+    FOREIGN KEY (organisation_id, invoice_id) REFERENCES public.invoices (organisation_id, id) DEFERRABLE
 );
 CREATE INDEX ON public.payments (organisation_id, paid_on);
 CREATE INDEX ON public.payments (organisation_id, counterparty_id);
@@ -173,10 +240,12 @@ CREATE INDEX ON public.payments (organisation_id, invoice_id);
 -- The last number of digits alone per organisation and kind of document. Numbers of another shape (`B-17`) are
 -- somebody else's and pass by it.
 CREATE TABLE public.number_counters (
-    organisation_id uuid NOT NULL REFERENCES public.organisations ON DELETE CASCADE,
+    area_id         integer NOT NULL DEFAULT public.current_area(),
+    organisation_id uuid NOT NULL,
     document        text NOT NULL,
     last            bigint NOT NULL DEFAULT 0,
-    PRIMARY KEY (organisation_id, document)
+    PRIMARY KEY (area_id, organisation_id, document),
+    FOREIGN KEY (area_id, organisation_id) REFERENCES public.organisations (area_id, id) ON DELETE CASCADE
 );
 
 -- Numbers a document that has none with eight digits, and goes on behind one that came with a number of digits. The counter
@@ -185,7 +254,7 @@ CREATE TABLE public.number_counters (
 CREATE FUNCTION public.number_document() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     counters jsonb := coalesce(nullif(current_setting('accounting.counters', true), ''), '{}')::jsonb;
-    counter  text := TG_TABLE_NAME || '/' || NEW.organisation_id;
+    counter  text := concat_ws('/', TG_TABLE_NAME, NEW.area_id, NEW.organisation_id);
     reached  bigint := (counters ->> counter)::bigint;
     given    bigint;
 BEGIN
@@ -198,15 +267,17 @@ BEGIN
         END IF;
         given := NEW.number::bigint;
     END IF;
-    IF reached IS NULL AND EXISTS (SELECT FROM public.organisations WHERE id = NEW.organisation_id) THEN
-        INSERT INTO public.number_counters (organisation_id, document) VALUES (NEW.organisation_id, TG_TABLE_NAME)
-        ON CONFLICT DO NOTHING;
+    IF reached IS NULL AND EXISTS (
+        SELECT FROM public.organisations WHERE area_id = NEW.area_id AND id = NEW.organisation_id
+    ) THEN
+        INSERT INTO public.number_counters (area_id, organisation_id, document)
+        VALUES (NEW.area_id, NEW.organisation_id, TG_TABLE_NAME) ON CONFLICT DO NOTHING;
         SELECT last INTO reached FROM public.number_counters
-        WHERE organisation_id = NEW.organisation_id AND document = TG_TABLE_NAME FOR UPDATE;
+        WHERE area_id = NEW.area_id AND organisation_id = NEW.organisation_id AND document = TG_TABLE_NAME FOR UPDATE;
     END IF;
     IF reached IS NULL THEN
         NEW.number := coalesce(given::text, '00000001');
-        RETURN NEW;  -- no such organisation: the foreign key says so
+        RETURN NEW;  -- no such organisation in this area: the foreign key says so
     ELSIF given <= reached THEN
         RETURN NEW;
     ELSIF given IS NULL THEN
@@ -224,7 +295,8 @@ BEGIN
     IF counters <> '' THEN
         UPDATE number_counters SET last = reached.value::bigint
         FROM jsonb_each_text(counters::jsonb) AS reached
-        WHERE organisation_id = split_part(reached.key, '/', 2)::uuid AND document = split_part(reached.key, '/', 1);
+        WHERE area_id = split_part(reached.key, '/', 2)::integer
+          AND organisation_id = split_part(reached.key, '/', 3)::uuid AND document = split_part(reached.key, '/', 1);
         PERFORM set_config('accounting.counters', '', true);
     END IF;
     RETURN NULL;
@@ -331,6 +403,9 @@ CREATE TRIGGER totals_changed BEFORE UPDATE ON public.invoices
                        IS DISTINCT FROM (NEW.total_without_vat, NEW.vat, NEW.total))
     EXECUTE FUNCTION public.guard_totals();
 CREATE TRIGGER posting BEFORE INSERT OR UPDATE ON public.invoices
+    FOR EACH ROW WHEN ((NEW.status = 'posted') <> (NEW.posted_at IS NOT NULL))
+    EXECUTE FUNCTION public.stamp_posting();
+CREATE TRIGGER posting BEFORE INSERT OR UPDATE ON public.payments
     FOR EACH ROW WHEN ((NEW.status = 'posted') <> (NEW.posted_at IS NOT NULL))
     EXECUTE FUNCTION public.stamp_posting();
 

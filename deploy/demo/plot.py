@@ -26,6 +26,7 @@ class Plot:
     """The story of one application.
 
     `load`: SQL files in order, or empty where the data come from elsewhere; `after_load`: one more statement.
+    `area`: which subscriber's rows these are, None when the application has its database to itself.
     `scope`: a query on the fresh replica that gives a true value, and the `scope_promise` it keeps.
     `picks`: queries on the replica whose only value is used by the edits under that name.
     `conflict`: the table and column both sides edit, and the picked key.
@@ -37,6 +38,7 @@ class Plot:
     title: str
     load: tuple[str, ...]
     after_load: str
+    area: str | None
     measure: str
     scope: str
     scope_promise: str
@@ -67,6 +69,7 @@ def read_plot(application: str) -> Plot:
         title=told["title"],
         load=tuple(told["load"]),
         after_load=told["after_load"],
+        area=told.get("area"),
         measure=told["measure"],
         scope=told["scope"],
         scope_promise=told["scope_promise"],

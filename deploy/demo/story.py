@@ -63,7 +63,9 @@ def attach(narrator: Narrator, stack: Stack, plot: Plot, operator: Operator) -> 
     narrator.say(f"The subscriber {plot.subscriber} has the plan Starter: one seat, for one workplace.")
     manifest = (ROOT / "applications" / plot.application / "manifest.toml").read_text(encoding="utf-8")
     application = {"subscriber": plot.code, "title": plot.title, "manifest": manifest, "connection": plot.connection}
-    operator.put(f"applications/{plot.code}", application)
+    operator.put(f"applications/{plot.code}", application | {"area": plot.area})
+    if plot.area:
+        narrator.say(f"Several subscribers share its database; the rows of this one are those of area {plot.area}.")
     narrator.say(f"The application {plot.code} is attached by its manifest; its changes are recorded from now on.")
     login = f"admin@{plot.code}"
     user = {"full_name": plot.administrator, "role": "administrator", "password": PASSWORD}

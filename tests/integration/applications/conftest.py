@@ -11,6 +11,7 @@ from tests.integration.applications.rows import Database
 
 ROOT = Path(__file__).parents[3]
 APPLICATIONS = ROOT / "applications"
+ACCOUNTING = ("schema.sql", "posting.sql", "chart_of_accounts.sql", "row_security.sql", "generate.sql")
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def database(fresh_database: str) -> Iterator[Database]:
 @pytest.fixture
 def accounting(database: Database) -> Database:
     """accounting_kz with its generator, without rows."""
-    for script in ("schema.sql", "generate.sql"):
+    for script in ACCOUNTING:
         database.execute((APPLICATIONS / "accounting_kz" / script).read_bytes())
     return database
 

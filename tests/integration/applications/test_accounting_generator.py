@@ -1,4 +1,4 @@
-"""generate(documents, organisations, seed): the same arguments, the same rows."""
+"""generate(documents, organisations, seed, areas): the same arguments, the same rows."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.integration.applications.conftest import APPLICATIONS
+from tests.integration.applications.conftest import ACCOUNTING, APPLICATIONS
 from tests.integration.applications.rows import Database, fingerprints, one, tables
 
 
@@ -20,7 +20,7 @@ def second_database(postgres_url: str) -> Iterator[Database]:
         server.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
         url = urlunsplit(urlsplit(postgres_url)._replace(path=f"/{name}"))
         with psycopg.connect(url, autocommit=True) as connection:
-            for script in ("schema.sql", "generate.sql"):
+            for script in ACCOUNTING:
                 connection.execute((APPLICATIONS / "accounting_kz" / script).read_bytes())
             connection.execute("set timezone = 'Pacific/Auckland'")
             yield connection
@@ -29,20 +29,25 @@ def second_database(postgres_url: str) -> Iterator[Database]:
 
 def test_the_same_seed_makes_the_same_rows_to_the_last_byte(accounting: Database, second_database: Database) -> None:
     for database in (accounting, second_database):
-        assert one(database, "select generate(1000, 3, 7)") == 1000
+        assert one(database, "select generate(1000, 3, 7, 2)") == 1000
         database.execute("set timezone = 'UTC'")
     first, second = (fingerprints(database, tables(database)) for database in (accounting, second_database))
     assert first == second
     assert {name: rows for name, (rows, _) in first.items()} == {
-        "closing_dates": 3,
-        "counterparties": 30,
+        "accounts": 156,
+        "areas": 2,
+        "closing_dates": 6,
+        "counterparties": 60,
         "invoice_lines": 3000,
         "invoices": 1000,
-        "items": 60,
-        "number_counters": 6,
-        "organisations": 3,
-        "payments": 499,
-        "units": 8,
+        "items": 120,
+        "journal_entries": 1377,
+        "journal_lines": 3506,
+        "number_counters": 12,
+        "organisations": 6,
+        "payments": 498,
+        "standard_accounts": 78,
+        "units": 16,
     }
 
 
@@ -69,6 +74,20 @@ def test_what_is_generated_keeps_every_rule_of_the_application(accounting: Datab
         " from invoices i join invoice_lines l on l.invoice_id = i.id order by 1, 2"
     ).fetchall()
     assert [(after, str(rate)) for after, rate in rates] == [(False, "12.00"), (True, "16.00")]
+
+
+def test_the_areas_share_the_documents_and_nothing_else(accounting: Database) -> None:
+    said: list[str | None] = []
+    accounting.add_notice_handler(lambda notice: said.append(notice.message_primary))
+    accounting.execute("select generate(1000, 3, 1, 2)")
+    assert {"2 areas", "6 organisations", "1000 invoices"} <= {*said}
+    counts = accounting.execute("select area_id, count(*) from invoices group by 1 order by 1").fetchall()
+    assert counts == [(1, 501), (2, 499)]
+    crossing = """
+        select count(*) from invoices i join invoice_lines l on l.invoice_id = i.id join items on items.id = l.item_id
+        join counterparties c on c.id = i.counterparty_id join organisations o on o.id = i.organisation_id
+        where (i.area_id, i.area_id, i.area_id, i.area_id) <> (l.area_id, items.area_id, c.area_id, o.area_id)"""
+    assert one(accounting, crossing) == 0
 
 
 def test_a_database_that_holds_rows_is_not_filled_again(accounting: Database) -> None:

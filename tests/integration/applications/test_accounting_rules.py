@@ -16,8 +16,8 @@ _WRONG_TOTALS = """
     where (i.total_without_vat, i.vat, i.total) is distinct from (s.net, s.vat, s.total)"""
 
 _NEW_INVOICE = """
-    insert into invoices (organisation_id, counterparty_id, issued_on, number)
-    select organisation_id, id, '2026-02-01', %s from counterparties
+    insert into invoices (area_id, organisation_id, counterparty_id, issued_on, number)
+    select area_id, organisation_id, id, '2026-02-01', %s from counterparties
     where organisation_id = (select id from organisations order by bin limit 1) order by id limit 1
     returning id"""
 
@@ -39,7 +39,9 @@ def test_a_wrong_control_digit_is_rejected(accounting: Database) -> None:
     accepted = accounting.execute("select n from unnest(%s::text[]) n where is_bin_or_iin(n)", [numbers]).fetchall()
     assert accepted == [("971240001315",)]
     with pytest.raises(psycopg.errors.CheckViolation):
-        accounting.execute("insert into organisations (bin, name, full_name) values ('971240001316', 'x', 'x')")
+        accounting.execute(
+            "insert into organisations (area_id, bin, name, full_name) values (1, '971240001316', 'x', 'x')"
+        )
 
 
 @pytest.mark.parametrize("text", ["", "97124000131", "9712400013155", "97124000131a", "971340001315"])
@@ -129,8 +131,8 @@ def test_numbers_given_offline_stand_beside_the_applications_own(books: Database
 
 def test_ten_thousand_documents_in_one_statement_get_numbers_without_gaps(books: Database) -> None:
     books.execute(
-        "insert into invoices (organisation_id, counterparty_id, issued_on)"
-        " select c.organisation_id, c.id, date '2026-03-01' from counterparties c, generate_series(1, 334)"
+        "insert into invoices (area_id, organisation_id, counterparty_id, issued_on)"
+        " select c.area_id, c.organisation_id, c.id, date '2026-03-01' from counterparties c, generate_series(1, 334)"
     )
     gaps = """select count(*) from (select organisation_id, count(*) as n, max(number::int) as last from invoices
               group by organisation_id) o where n <> last"""

@@ -14,8 +14,8 @@ def _manifest(application: str) -> manifest.Manifest:
     return manifest.parse((APPLICATIONS / application / "manifest.toml").read_text(encoding="utf-8"))
 
 
-def _bound(database: Connection[tuple[object, ...]], application: str) -> model.Model:
-    return model.load(database, _manifest(application), None)
+def _bound(database: Connection[tuple[object, ...]], application: str, area: str | None = None) -> model.Model:
+    return model.load(database, _manifest(application), area)
 
 
 @pytest.mark.parametrize("application", ["accounting_kz", "northwind"])
@@ -25,12 +25,16 @@ def test_an_application_is_named_in_three_languages(application: str) -> None:
     assert set(configuration.title) == {"en", "ru", "kk"}
 
 
-def test_accounting_synchronises_all_but_its_counters_and_internal_notes(accounting: Database) -> None:
-    bound = _bound(accounting, "accounting_kz")
-    assert {*tables(accounting)} - {table.name for table in bound.tables} == {"number_counters"}
+def test_accounting_synchronises_all_but_its_areas_its_counters_and_internal_notes(accounting: Database) -> None:
+    bound = _bound(accounting, "accounting_kz", "1")
+    left_out = {"areas", "number_counters", "standard_accounts"}
+    assert {*tables(accounting)} - {table.name for table in bound.tables} == left_out
+    assert not [table.name for table in bound.tables if "area_id" in table.by_name]
     assert "internal_note" not in bound.root["invoices"].table.by_name
     shared = {root.name for root in bound.roots if root.organisation is None}
-    assert shared == {"units", "items"}
+    assert shared == {"accounts", "units", "items"}
+    read_only = {root.name for root in bound.roots if root.access == "read_only"}
+    assert read_only == {"organisations", "closing_dates", "units", "accounts", "journal_entries"}
 
 
 def test_northwind_synchronises_every_table(northwind: Database) -> None:
