@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from shared.runtime.objects import Objects
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.snapshot_builder.image_cache import ImageCache
 from services.snapshot_builder.settings import BuilderSettings, SnapshotBuilderSettings
 from services.snapshot_builder.wake_up import WakeUps
 from shared.runtime.database import Sessions, create_engine, service_database_url, sessions
+from shared.runtime.objects import Objects
 from shared.runtime.settings import ConnectionSettings
 
 SERVICE = "snapshot-builder"
