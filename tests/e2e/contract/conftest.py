@@ -12,6 +12,7 @@ import pytest
 from deploy.stack.settings import StackSettings
 from deploy.stack.stack import Stack
 from tests.e2e.contract.office import Office
+from tests.e2e.contract.replica import Workplace
 from tests.e2e.contract.service import Caller
 
 HASTY = {
@@ -76,6 +77,12 @@ def stack(s3_url: str) -> Iterator[Stack]:
 def office(stack: Stack) -> Iterator[Office]:
     """The application `steppe` on the usual stack."""
     yield from _offices(stack)
+
+
+@pytest.fixture(scope="session")
+def common_workplace(office: Office) -> Workplace:
+    """For tests that leave nothing behind: activated, nothing pushed."""
+    return office.workplace(office.first)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ class Caller:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self.url = url
         self.token = token
-        self.http = httpx.Client(base_url=url, headers=headers, timeout=60)
+        self.http = httpx.Client(base_url=url, headers=headers, timeout=60, verify=False)  # plain HTTP
 
     def __enter__(self) -> Self:
         return self

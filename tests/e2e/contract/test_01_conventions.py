@@ -5,6 +5,7 @@ from uuid import uuid4
 import pytest
 
 from tests.e2e.contract.office import Office
+from tests.e2e.contract.replica import Workplace
 from tests.e2e.contract.service import Caller, good, refused
 
 pytestmark = pytest.mark.xdist_group("contract")
@@ -105,9 +106,9 @@ def test_an_idempotency_key_is_honoured_when_a_package_is_ordered(office: Office
     assert good(office.admin.post(path, headers=key), 202) == first
 
 
-def test_an_idempotency_key_is_honoured_when_an_exchange_is_opened(office: Office) -> None:
+def test_an_idempotency_key_is_honoured_when_an_exchange_is_opened(office: Office, common_workplace: Workplace) -> None:
     """Line 9: on every POST that creates."""
-    workplace = office.workplace(office.first)
+    workplace = common_workplace
     key, opening = {"Idempotency-Key": str(uuid4())}, workplace.opening(verify="tables")
     first = good(workplace.caller.post("/exchanges", opening, headers=key), 201)
     assert good(workplace.caller.post("/exchanges", opening, headers=key), 201)["id"] == first["id"]

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from tests.e2e.contract.office import PASSWORD, Office, subscription
+from tests.e2e.contract.replica import Workplace
 from tests.e2e.contract.service import Caller, good, refused, sign_in
 
 pytestmark = pytest.mark.xdist_group("contract")
@@ -57,17 +58,19 @@ def test_unknown_logins_and_wrong_passwords_are_told_alike(office: Office, nobod
     assert {k: unknown[k] for k in ("title", "detail")} == {k: wrong[k] for k in ("title", "detail")}
 
 
-def test_a_session_does_not_open_exchanges(office: Office) -> None:
+def test_a_session_does_not_open_exchanges(office: Office, common_workplace: Workplace) -> None:
     """Line 32."""
-    workplace = office.workplace()
+    workplace = common_workplace
     opening = workplace.opening()
     refused(office.admin.post("/exchanges", opening), 403, "wrong_token_kind")
     refused(office.admin.get("/ping"), 403, "wrong_token_kind")
 
 
-def test_a_session_of_a_person_does_not_open_any_call_of_an_exchange(office: Office) -> None:
+def test_a_session_of_a_person_does_not_open_any_call_of_an_exchange(
+    office: Office, common_workplace: Workplace
+) -> None:
     """Line 32."""
-    workplace = office.workplace(office.first)
+    workplace = common_workplace
     exchange = workplace.begin()["id"]
     position = workplace.state("position")
     refused(office.admin.get(f"/exchanges/{exchange}/changes", params={"after": position}), 403, "wrong_token_kind")
@@ -81,9 +84,11 @@ def test_a_session_of_a_person_does_not_open_any_call_of_an_exchange(office: Off
     refused(office.admin.post(f"/exchanges/{exchange}/messages/1"), 403, "wrong_token_kind")
 
 
-def test_a_workplaces_token_opens_its_package_and_problems_and_nothing_of_a_sessions(office: Office) -> None:
+def test_a_workplaces_token_opens_its_package_and_problems_and_nothing_of_a_sessions(
+    office: Office, common_workplace: Workplace
+) -> None:
     """Line 32."""
-    workplace = office.workplace(office.first)
+    workplace = common_workplace
     own, app = f"/workplaces/{workplace.id}", f"/applications/{office.code}"
     assert workplace.caller.get(f"{own}/package").status_code == 200
     good(workplace.caller.get(f"{own}/problems"))
@@ -116,18 +121,20 @@ def test_another_workplaces_package_problems_and_exchanges_are_404(office: Offic
     refused(one.push(exchange, 1, b""), 404, "not_found")
 
 
-def test_operator_calls_open_to_the_operators_token_alone(office: Office, nobody: Caller) -> None:
+def test_operator_calls_open_to_the_operators_token_alone(
+    office: Office, nobody: Caller, common_workplace: Workplace
+) -> None:
     """Lines 32 and 56."""
-    workplace = office.workplace(office.first)
+    workplace = common_workplace
     assert nobody.operate("GET", "/dead-letters").status_code == 401
     assert office.admin.operate("GET", "/dead-letters").status_code in {401, 403}
     assert workplace.caller.operate("GET", "/dead-letters").status_code in {401, 403}
     assert office.operator.get("/applications").status_code in {401, 403}
 
 
-def test_foreign_and_unknown_ids_are_404_alike(office: Office, stranger: Caller) -> None:
+def test_foreign_and_unknown_ids_are_404_alike(office: Office, stranger: Caller, common_workplace: Workplace) -> None:
     """Line 33."""
-    workplace = office.workplace(office.first)
+    workplace = common_workplace
     calls = [("GET", f"/workplaces/{{}}{end}") for end in ("", "/events", "/package", "/problems")] + [
         ("POST", f"/workplaces/{{}}/{end}") for end in ("suspend", "resume", "reissue", "package")
     ]

@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from tests.e2e.contract.office import PASSWORD, Office, days, subscription
+from tests.e2e.contract.replica import Workplace
 from tests.e2e.contract.service import Caller, good, refused, sign_in
 
 pytestmark = pytest.mark.xdist_group("contract")
@@ -205,9 +206,9 @@ def test_a_workplace_document_has_every_member(office: Office) -> None:
     assert listed == seen
 
 
-def test_unsent_is_what_the_last_opening_said(office: Office) -> None:
+def test_unsent_is_what_the_last_opening_said(office: Office, common_workplace: Workplace) -> None:
     """Lines 42 and 111."""
-    workplace = office.workplace(office.first)
+    workplace = common_workplace
     opened = workplace.begin(pending=17)
     assert office.seen(workplace)["unsent"] == 17
     workplace.complete(opened["id"])

@@ -14,9 +14,9 @@ pytestmark = pytest.mark.xdist_group("contract-exchange")
 OPENED = {"id", "expires_at", "next_message", "last_result", "schema", "resync", "backoff"}
 
 
-def test_an_opening_has_every_member(office: Office) -> None:
+def test_an_opening_has_every_member(office: Office, common_workplace: Workplace) -> None:
     """Lines 110-112."""
-    workplace = office.workplace(office.first)
+    workplace = common_workplace
     opened = workplace.begin()
     assert set(opened) >= OPENED
     assert opened["next_message"] == 1
@@ -67,9 +67,9 @@ def test_another_organisations_change_is_nothing_to_do(office: Office, organisat
     assert good(workplace.open(), 200)["idle"] is True
 
 
-def test_ranges_are_leased_anew_below_a_quarter(office: Office) -> None:
+def test_ranges_are_leased_anew_below_a_quarter(office: Office, common_workplace: Workplace) -> None:
     """Lines 91-92, 111-112."""
-    workplace = office.workplace(office.first, synchronised=True)
+    workplace = common_workplace
     (lease,) = workplace.rows("SELECT next, last FROM yurt_ranges WHERE table_name = 'items'")
     size = lease["last"] - lease["next"] + 1
     enough = workplace.begin(free={"items": size // 4 + 1, "entries": size})
@@ -101,9 +101,9 @@ def test_the_last_result_is_the_stored_answer_and_such_a_message_is_not_sent_aga
     assert len(office.sql("SELECT 1 FROM rates WHERE currency = %s", currency)) == 1
 
 
-def test_an_opening_ends_the_replicas_own_unfinished_exchange(office: Office) -> None:
+def test_an_opening_ends_the_replicas_own_unfinished_exchange(office: Office, common_workplace: Workplace) -> None:
     """Lines 114-115."""
-    workplace = office.workplace(office.first)
+    workplace = common_workplace
     first = workplace.begin()
     workplace.begin()
     refused(workplace.caller.get(f"/exchanges/{first['id']}/changes", params={"after": "x"}), 410, "exchange_over")
@@ -111,9 +111,9 @@ def test_an_opening_ends_the_replicas_own_unfinished_exchange(office: Office) ->
     refused(workplace.complete(first["id"]), 410, "exchange_over")
 
 
-def test_every_call_on_a_completed_or_abandoned_exchange_is_over(office: Office) -> None:
+def test_every_call_on_a_completed_or_abandoned_exchange_is_over(office: Office, common_workplace: Workplace) -> None:
     """Lines 115 and 145."""
-    workplace = office.workplace(office.first)
+    workplace = common_workplace
     completed = workplace.begin()
     workplace.apply(workplace.pull(completed["id"]))
     good(workplace.complete(completed["id"]), 200)
@@ -130,15 +130,17 @@ def test_every_call_on_a_completed_or_abandoned_exchange_is_over(office: Office)
         refused(workplace.caller.delete(path), 410, "exchange_over")
 
 
-def test_an_unknown_exchange_is_404(office: Office) -> None:
+def test_an_unknown_exchange_is_404(office: Office, common_workplace: Workplace) -> None:
     """Line 33."""
-    workplace = office.workplace(office.first)
+    workplace = common_workplace
     refused(workplace.complete(str(uuid4())), 404, "not_found")
 
 
-def test_an_opening_without_a_member_or_with_a_wrong_type_is_refused(office: Office) -> None:
+def test_an_opening_without_a_member_or_with_a_wrong_type_is_refused(
+    office: Office, common_workplace: Workplace
+) -> None:
     """Line 110."""
-    workplace = office.workplace(office.first)
+    workplace = common_workplace
     for name in ("replica_id", "configuration", "version", "generation", "position", "scope_version", "last_message"):
         body = workplace.opening()
         del body[name]
@@ -146,9 +148,11 @@ def test_an_opening_without_a_member_or_with_a_wrong_type_is_refused(office: Off
     refused(workplace.open(scope_version="one"), 422, "invalid_request")
 
 
-def test_a_position_that_is_none_is_refused_or_answered_with_a_resync(office: Office) -> None:
+def test_a_position_that_is_none_is_refused_or_answered_with_a_resync(
+    office: Office, common_workplace: Workplace
+) -> None:
     """Lines 4 and 147: the page does not say which."""
-    workplace = office.workplace(office.first)
+    workplace = common_workplace
     answer = workplace.open(position="nonsense", verify="tables")
     if answer.status_code == 201:
         assert answer.json()["resync"] is not None
