@@ -160,7 +160,10 @@ def survey(text: str) -> Survey:
 
 
 def _mistakes(error: ValidationError) -> list[Mistake]:
-    found = {_place(item["loc"]): item["msg"] for item in error.errors()}
+    found = {
+        _place(item["loc"]): f"{item['msg']}, not {item['input']!r}" if item["type"] == "literal_error" else item["msg"]
+        for item in error.errors()
+    }
     # A list whose items are all wrong is called too short as well.
     return [
         Mistake(place, text)

@@ -48,7 +48,6 @@ def test_every_mistake_of_a_manifest_is_in_one_answer_with_its_place(office: Off
     _mistakes(office, wrong, "no_such_table", "no_such_column", "comment", "no_parent")
 
 
-@pytest.mark.xfail(strict=True, reason="line 59: mistakes of form hide those against the catalogue")
 def test_mistakes_of_form_and_mistakes_against_the_tables_are_in_one_answer(office: Office) -> None:
     """Lines 59-60."""
     wrong = MANIFEST.replace('table = "units"', 'table = "no_such_table"').replace('"manual"', '"coin"')

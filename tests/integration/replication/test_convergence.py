@@ -25,6 +25,9 @@ from tests.integration.replication.test_apply import order, uid
 from tests.integration.replication.tiny_replica import Document, TinyReplica
 
 HISTORIES = int(os.environ.get("YURT_HISTORIES", "50"))
+# Both tests in one process: the second asks what the first counted.
+pytestmark = pytest.mark.xdist_group("convergence")
+
 COUNTED: Counter[str] = Counter()  # over all histories: what became of the changes pushed
 STEPS = (
     *("cloud", "cloud", "open", "commit", "abort", "truncate"),
