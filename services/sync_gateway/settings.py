@@ -64,8 +64,11 @@ class ExchangeSettings(Settings):
 
 
 class DoorSettings(Settings):
-    """Limits of the public door and of the calls behind it."""
+    """Limits of the public door and of the calls behind it. `public_url`: where workplaces reach it, when they are told
+    an address; not given, it is the address they asked.
+    """
 
+    public_url: str | None = None
     token_days: int = Field(default=90, gt=0)
     body_limit: int = 1_000_000
     secure_cookie: bool = False

@@ -9,7 +9,8 @@ from typing import Any
 from psycopg import Connection
 from psycopg.types.json import Json
 
-from shared.replication import stage
+from shared.replication import stage, versions
+from shared.replication.blueprint import Blueprint
 from shared.replication.decide import decide
 from shared.replication.history import send_again
 from shared.replication.message import Change, parse
@@ -50,11 +51,16 @@ def apply_message(
         stored = _stored_answer(conn, application, workplace, message.number, digest)
         if stored is not None:
             return stored
-        changes = parse(model, message.body, message.version)
+        changes = parse(model, message.body, message.version, _former(conn, application, model, message.version))
         outcomes = _apply(conn, application, model, workplace, scope, message.number, changes, author)
         answer = _answer(message.number, digest, changes, outcomes)
         _store_answer(conn, workplace, answer)
     return answer
+
+
+def _former(conn: Connection[Any], application: str, model: Model, version: str) -> Blueprint | None:
+    today = version == model.manifest.configuration.version
+    return None if today else versions.find(conn, application, version)
 
 
 def _apply(

@@ -9,6 +9,7 @@ from typing import Any
 from psycopg import Connection, errors
 from psycopg.rows import class_row
 
+from shared.replication import versions
 from shared.replication.manifest import ManifestInvalid, Mistake
 from shared.replication.model import Model
 from shared.replication.triggers import OPERATIONS, function_name, statements
@@ -39,8 +40,9 @@ def install(conn: Connection[Any], application: str, model: Model) -> Capture:
     """Attach an application or bring its capture up to date, in one transaction which is committed.
 
     Afterwards every committed change of a synchronised table is marked in the history, and the catalogue fingerprint of
-    `model` is the accepted one. Raises `ApplicationBusy`, and `ManifestInvalid` when another configuration already
-    captures one of the tables in another way.
+    `model` is the accepted one; what replicas of this version are is remembered. Raises `ApplicationBusy`, and
+    `ManifestInvalid` when another configuration captures one of the tables already, or when tables were altered while
+    replicas of the same version are in use.
     """
     with conn.transaction():
         conn.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
@@ -48,7 +50,10 @@ def install(conn: Connection[Any], application: str, model: Model) -> Capture:
         _exclude_others(conn)
         try:
             conn.execute(files(__package__).joinpath("schema.sql").read_bytes())
+            if mistakes := versions.mistakes(conn, application, model):
+                raise ManifestInvalid(mistakes)
             _install_triggers(conn, application, model)
+            versions.record(conn, application, model)
         except (errors.LockNotAvailable, errors.DeadlockDetected) as error:
             raise ApplicationBusy(str(error)) from error
         configuration = model.manifest.configuration
@@ -92,7 +97,7 @@ def remove(conn: Connection[Any], application: str) -> None:
             "SELECT count(*) FILTER (WHERE configuration = %s), count(*) FROM yurt.applications", row
         )
         same, all_others = remaining.fetchone() or (0, 0)
-        for table in ("yurt.problems", "yurt.leases"):
+        for table in ("yurt.problems", "yurt.leases", "yurt.versions"):
             conn.execute(f"DELETE FROM {table} WHERE application = %s", [application])
         conn.execute(
             "DELETE FROM yurt.messages m USING yurt.workplaces w"

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from shared.protocol.values import INTEGER, kind
 from shared.replication.catalogue import CatalogueTable
-from shared.replication.manifest import Aggregate, Manifest, Mistake, Part
+from shared.replication.manifest import Aggregate, Manifest, Migration, Mistake, Part
+from shared.replication.spelling import WireInvalid, check_value
 
 
 def check(manifest: Manifest, found: Mapping[str, CatalogueTable], area: str | None) -> Iterator[Mistake]:
@@ -26,6 +27,24 @@ def check(manifest: Manifest, found: Mapping[str, CatalogueTable], area: str | N
         yield from _table_mistakes(place, manifest, aggregate, found, optional)
         for part_at, part in enumerate(aggregate.parts):
             yield from _table_mistakes(f"{place}.parts[{part_at}]", manifest, part, found, {"parent": part.parent})
+    for at, migration in enumerate(manifest.migrations):
+        yield from _migration_mistakes(f"migrations[{at}]", migration, found)
+
+
+def _migration_mistakes(place: str, migration: Migration, found: Mapping[str, CatalogueTable]) -> Iterator[Mistake]:
+    """What it says of tables that are synchronised today must fit them; of others nobody knows any more."""
+    for name, renames in migration.renames.items():
+        yield from _missing(found.get(name), [(f"{place}.renames.{name}.{old}", new) for old, new in renames.items()])
+    for name, defaults in migration.defaults.items():
+        table = found.get(name)
+        yield from _missing(table, [(f"{place}.defaults.{name}.{column}", column) for column in defaults])
+        types = {column.name: column.type for column in table.columns} if table else {}
+        for column, value in defaults.items():
+            try:
+                check_value(types.get(column, "text"), value)
+            except WireInvalid as error:
+                if column in types:
+                    yield Mistake(f"{place}.defaults.{name}.{column}", str(error))
 
 
 def _table_mistakes(

@@ -13,7 +13,7 @@ from psycopg import Connection
 
 from shared.protocol.digest import quote, table_digests
 from shared.protocol.values import kind
-from shared.replication import replica_schema, replica_triggers
+from shared.replication import blueprint
 from shared.replication.digest import service_digests
 from shared.replication.expressions import column_ref, replica
 from shared.replication.model import Column, Model, Root, Table
@@ -53,7 +53,7 @@ def build(conn: Connection[Any], model: Model, scope: Scope, path: Path, progres
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         position = str(_one(conn, "SELECT pg_current_snapshot()::text"))
         replica_db.executescript(_FAST)
-        _create_tables(replica_db, model)
+        blueprint.create_tables(replica_db, model)
         total = _estimate(conn, model)
         done = 0
 
@@ -70,12 +70,9 @@ def build(conn: Connection[Any], model: Model, scope: Scope, path: Path, progres
         digests = service_digests(conn, model, scope)
     with closing(sqlite3.connect(path, isolation_level=None)) as replica_db:
         replica_db.executescript(_FAST)
-        for table in model.tables:
-            for index in replica_schema.indexes(table):
-                replica_db.execute(index)
+        for statement in blueprint.finishing(model):
+            replica_db.execute(statement)
             progress("reading", done, max(total, done))
-        for trigger in replica_triggers.triggers(model):
-            replica_db.execute(trigger)
         replica_db.execute("ANALYZE")
     return Image(position, rows, digests)
 
@@ -114,18 +111,6 @@ def verify(path: Path, digests: Mapping[str, Mapping[str, Any]]) -> None:
     for table, expected in digests.items():
         if found.get(table) != expected:
             raise ImageDamaged(f"table {table}: {found.get(table)} in the file, {expected} in the database")
-
-
-def _create_tables(replica_db: sqlite3.Connection, model: Model) -> None:
-    replica_db.executescript(replica_schema.own_tables())
-    for statement in replica_schema.scratch_tables(model):
-        replica_db.execute(statement)
-    replica_db.executemany("INSERT INTO yurt_columns VALUES (?, ?, ?, ?, ?, ?, ?)", replica_schema.column_rows(model))
-    replica_db.executemany(
-        "INSERT INTO yurt_aggregates VALUES (?, ?, ?, ?, ?, ?, ?, ?)", replica_schema.aggregate_rows(model)
-    )
-    for table in model.tables:
-        replica_db.execute(replica_schema.table(table))
 
 
 def _copy(

@@ -218,6 +218,16 @@ def _contradictions(manifest: Manifest) -> Iterator[Mistake]:
         for column in sorted(kept & set(aggregate.exclude)):
             yield Mistake(f"{place}.exclude", f"column {column} is needed by the replica")
     yield from _organisations(manifest)
+    yield from _migrations(manifest)
+
+
+def _migrations(manifest: Manifest) -> Iterator[Mistake]:
+    seen: dict[str, str] = {manifest.configuration.version: "configuration.version"}
+    for at, migration in enumerate(manifest.migrations):
+        place = f"migrations[{at}].from"
+        if migration.from_version in seen:
+            yield Mistake(place, f"{migration.from_version} stands already at {seen[migration.from_version]}")
+        seen.setdefault(migration.from_version, place)
 
 
 def _organisations(manifest: Manifest) -> Iterator[Mistake]:

@@ -7,11 +7,13 @@ from typing import Any
 
 import orjson
 
+from shared.replication.blueprint import Blueprint
 from shared.replication.history import is_wellformed
 from shared.replication.model import Model, Root, Table
 from shared.replication.problem import ProtocolProblem
+from shared.replication.spelling import WireInvalid
 from shared.replication.translate import Translation, translation
-from shared.replication.wire_values import KeyInvalid, WireInvalid, check_row, history_text, key_text
+from shared.replication.wire_values import KeyInvalid, check_row, history_text, key_text
 
 Row = Mapping[str, Any]
 
@@ -71,13 +73,15 @@ _FIELDS: Mapping[str, tuple[type, ...]] = {
 }
 
 
-def parse(model: Model, body: bytes, version: str) -> list[Change]:
+def parse(model: Model, body: bytes, version: str, former: Blueprint | None = None) -> list[Change]:
     """The changes of a message written in configuration `version`, in its order and in today's names.
+
+    `former` is what replicas of that version are, if it is not today's and was ever in use here.
 
     Raises `ProtocolProblem` `invalid_body` (with `line`), `duplicate_key` or `message_too_large`: then nothing of the
     message can be applied. What is wrong with one aggregate alone becomes its `rejection`.
     """
-    translate = translation(model.manifest, version)
+    translate = translation(model, version, former)
     changes: list[Change] = []
     seen: set[tuple[str, tuple[str, ...]]] = set()
     for number, line in _lines(body):

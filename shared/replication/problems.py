@@ -13,7 +13,8 @@ from shared.replication.model import Model
 from shared.replication.outcome import Outcome
 from shared.replication.problem import ProtocolProblem
 from shared.replication.scope import Scope
-from shared.replication.wire_values import KeyInvalid, WireInvalid
+from shared.replication.spelling import WireInvalid
+from shared.replication.wire_values import KeyInvalid
 from shared.replication.write import write
 
 Choice = Literal["accepted", "rejected"]

@@ -14,6 +14,14 @@ CREATE TABLE IF NOT EXISTS yurt.applications (
     attached_at timestamptz NOT NULL DEFAULT now()
 );
 
+-- What replicas are in each configuration version the application had (shared/replication/blueprint.py).
+CREATE TABLE IF NOT EXISTS yurt.versions (
+    application text NOT NULL,
+    version text NOT NULL,
+    blueprint json NOT NULL,
+    PRIMARY KEY (application, version)
+);
+
 -- Which tables are captured, and by which definition (a digest of the trigger functions).
 CREATE TABLE IF NOT EXISTS yurt.captured (
     schema_name text NOT NULL,

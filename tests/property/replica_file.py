@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from shared.replication import replica_schema, replica_triggers
-from shared.replication.image import _create_tables, personalise
+from shared.replication import blueprint
+from shared.replication.image import personalise
 from shared.replication.manifest import Manifest, parse
 from shared.replication.model import Column, ForeignKey, Model, Root, Table
 
@@ -52,12 +52,9 @@ def create(path: Path, ranges: Mapping[str, Sequence[tuple[int, int]]]) -> sqlit
     """An empty replica; `ranges` are the leased spans of `orders` and `lines`. The caller closes it."""
     model = shops()
     connection = sqlite3.connect(path, isolation_level=None)
-    _create_tables(connection, model)
-    for table in model.tables:
-        for index in replica_schema.indexes(table):
-            connection.execute(index)
-    for trigger in replica_triggers.triggers(model):
-        connection.execute(trigger)
+    blueprint.create_tables(connection, model)
+    for statement in blueprint.finishing(model):
+        connection.execute(statement)
     leases = {table: {"column": "id", "spans": [list(span) for span in spans]} for table, spans in ranges.items()}
     personalise(path, {"position": POSITION, "prefix": PREFIX, "user": "anna"}, leases)
     connection.execute("PRAGMA foreign_keys = OFF")

@@ -8,13 +8,13 @@ from typing import Any
 
 from shared.protocol import values
 from shared.protocol.digest import bucket_of, quote, row_encoder
+from shared.protocol.statements import EndsTransaction, statements
 from workplace.engine import problems, unsent
 from workplace.engine.failures import UnexpectedAnswer
 from workplace.engine.freeze import count_changes, freeze_within
 from workplace.engine.layout import Aggregate, Key, Layout, Table
 from workplace.engine.replica import Replica
 from workplace.engine.spool import Delta
-from workplace.engine.statements import statements
 from workplace.engine.unsent import Unsent
 
 Progress = Callable[[str, int, int], None]
@@ -91,8 +91,11 @@ def _change_schema(replica: Replica, schema: Schema, last_message: int) -> int:
     while count_changes(connection):
         freeze_within(connection, replica.layout, number, str(replica.get("version")))
         number += 1
-    for statement in statements(schema.sql):
-        connection.execute(statement)
+    try:
+        for statement in statements(schema.sql):
+            connection.execute(statement)
+    except EndsTransaction as error:
+        raise UnexpectedAnswer("damaged_schema", str(error)) from error
     replica.reload()
     return last_message
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from services.sync_gateway.application_catalogue import ApplicationCatalogue
 from services.sync_gateway.application_databases import ApplicationDatabases, Connection
 from services.sync_gateway.peers import Answer, ask
-from shared.replication import capture, model
+from shared.replication import capture, model, versions
 from shared.replication.manifest import Manifest, ManifestInvalid, Mistake, survey
 from shared.runtime.problem import Problem
 
@@ -46,7 +46,7 @@ async def attach_application(
         raise _invalid(surveyed.mistakes)
 
     def install(connection: Connection) -> str | None:
-        bound = _bound(connection, manifest, wanted.area, surveyed.mistakes)
+        bound = _bound(connection, code, manifest, wanted.area, surveyed.mistakes)
         try:
             return None if dry_run else capture.install(connection, code, bound).generation
         except ManifestInvalid as error:
@@ -121,13 +121,15 @@ def _document(wanted: Attachment, manifest: Manifest, generation: str | None) ->
     }
 
 
-def _bound(connection: Connection, manifest: Manifest, area: str | None, mistakes: Sequence[Mistake]) -> model.Model:
+def _bound(
+    connection: Connection, code: str, manifest: Manifest, area: str | None, mistakes: Sequence[Mistake]
+) -> model.Model:
     """The manifest bound to its database; `mistakes` found before are told together with those found here."""
     try:
         bound = model.load(connection, manifest, area)
     except ManifestInvalid as error:
         raise _invalid([*mistakes, *error.mistakes]) from error
-    if mistakes:
+    if mistakes := [*mistakes, *versions.mistakes(connection, code, bound)]:
         raise _invalid(mistakes)
     return bound
 

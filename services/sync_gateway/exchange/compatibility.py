@@ -18,16 +18,15 @@ def require_program(program: str, minimal: str | None) -> None:
         raise Problem("program_too_old", f"The workplace program must be at least {wanted}.", minimal=minimal)
 
 
-def require_configuration(replica: tuple[str, str], service: tuple[str, str]) -> None:
-    """The replica was cut from this configuration and version. Problem `configuration_changed`."""
-    if replica != service:
-        held, present = "/".join(replica), "/".join(service)
-        raise Problem(
-            "configuration_changed",
-            f"The replica holds {held}, the application is {present} now. A new package brings it.",
-            configuration=service[0],
-            version=service[1],
-        )
+def unknown_configuration(replica: tuple[str, str], service: tuple[str, str]) -> Problem:
+    """`configuration_changed`: no schema leads from what the replica holds to what the application is."""
+    held, present = "/".join(replica), "/".join(service)
+    return Problem(
+        "configuration_changed",
+        f"The replica holds {held}, the application is {present} now. A new package brings it.",
+        configuration=service[0],
+        version=service[1],
+    )
 
 
 def numbers(version: str) -> tuple[int, ...]:

@@ -53,10 +53,13 @@ async def offer_changes(
     """The delta from `after` to now, spooled first: the database's transaction is over before a byte leaves.
 
     Beyond `direct_limit` bytes decoded it is put into object storage and recorded with the exchange. Problems
-    `invalid_request` (no position of this history), `application_unavailable`.
+    `invalid_request` (no position of this history), `exchange_over` (the application was upgraded meanwhile),
+    `application_unavailable`.
     """
     application = await catalogue.get(workplace.application)
     opened = exchange.opened
+    if application.version != opened["version"]:
+        raise Problem("exchange_over", "The application has another version now. Open a new exchange.")
     now = scope_of(workplace)
     held = opened["scope"]
     before = Scope(None if held[0] is None else tuple(held[0]), held[1]) if held else now

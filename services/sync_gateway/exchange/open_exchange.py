@@ -1,8 +1,9 @@
 """Open an exchange: what the replica says meets what the service knows (protocol.md, Exchange, 1)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -14,17 +15,21 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from services.sync_gateway.access.callers import Replica, require_living_right
 from services.sync_gateway.application_catalogue import ApplicationCatalogue
 from services.sync_gateway.application_databases import ApplicationDatabases, Connection
-from services.sync_gateway.exchange.compatibility import require_configuration, require_program
+from services.sync_gateway.exchange.compatibility import require_program, unknown_configuration
 from services.sync_gateway.exchange.running_exchange import require_exchanging, supersede
 from services.sync_gateway.moments import wire_time
 from services.sync_gateway.settings import ExchangeSettings
 from services.sync_gateway.tables import Activation, Exchange, KnownScope, Workplace
-from shared.replication import capture, opening, ranges
+from shared.replication import capture, opening, ranges, upgrade, versions
+from shared.replication.blueprint import Blueprint
 from shared.replication.model import Model
 from shared.replication.opening import Opening
 from shared.replication.scope import Scope
 from shared.runtime.database import Sessions
 from shared.runtime.problem import Problem
+
+# Name and version.
+Configuration = tuple[str, str]
 
 
 class Greeting(BaseModel):
@@ -63,6 +68,10 @@ class _Known:
     def scope(self) -> Scope:
         return scope_of(self.workplace)
 
+    @property
+    def reissued(self) -> bool:
+        return self.activation.reissued_at is not None
+
     def is_fresh(self, greeting: Greeting) -> bool:
         """The replica is as it came out of the present package."""
         return greeting.last_message == 0 and greeting.position == (self.workplace.package or {}).get("position")
@@ -82,11 +91,14 @@ async def open_exchange(
     settings: ExchangeSettings,
     replica: Replica,
     greeting: Greeting,
+    exchanges_url: str,
 ) -> Opened:
     """A new exchange (201), or the answer that there is nothing to do (200): then the position is acknowledged.
 
-    The replica's unfinished exchanges are over. Problems: `not_authenticated`, `workplace_deleted`, `suspended`,
-    `activated_elsewhere`, `program_too_old`, `configuration_changed`, `maintenance`, `application_unavailable`.
+    The replica's unfinished exchanges are over. A replica of a former configuration version is told the schema that
+    leads to today's, under `exchanges_url`; the tables that it alters come whole in the delta. Problems:
+    `not_authenticated`, `workplace_deleted`, `suspended`, `activated_elsewhere`, `program_too_old`,
+    `configuration_changed`, `maintenance`, `application_unavailable`.
     """
     async with sessions() as db:
         known = await _known(db, replica, greeting)
@@ -100,36 +112,17 @@ async def open_exchange(
     if replica.replica != greeting.replica_id or known.activation.replica != replica.replica:
         raise Problem("activated_elsewhere", "This token was given to another replica of the workplace.")
     application = await catalogue.get(workplace.application)
-    require_configuration((greeting.configuration, greeting.version), (application.configuration, application.version))
-
-    reissued = known.activation.reissued_at is not None
-
-    def look(connection: Connection, model: Model) -> tuple[Opening, Mapping[str, Any]]:
-        identity = str(workplace.id)
-        _require_attached(connection, application.code, model)
-        found = opening.inspect(
-            connection,
-            application.code,
-            model,
-            identity,
-            scope_before=known.held,
-            scope_now=known.scope,
-            position=greeting.position,
-            generation=greeting.generation,
-            last_message=greeting.last_message,
-            sending=greeting.sending,
-            fresh=known.is_fresh(greeting),
-        )
-        if found.resync or reissued:
-            leased = ranges.renew(connection, application.code, model, identity)
-        else:
-            leased = ranges.lease(connection, application.code, model, identity, greeting.free or {})
-        return found, {table: lease for table, lease in leased.items() if lease["spans"]}
-
-    found, leased = await databases.run(application, look, anew=True)
-    resync = _resync(found, reissued=reissued)
+    held, present = (greeting.configuration, greeting.version), (application.configuration, application.version)
+    if held != present:
+        application = await catalogue.get(workplace.application, fresh=True)
+        present = (application.configuration, application.version)
+    look = partial(_look, application.code, known, greeting, held, present)
+    seen = await databases.run(application, look, anew=True)
+    found, leased = seen.opening, seen.leased
+    resync = _resync(found, reissued=known.reissued)
     idle = (
         found.idle
+        and held == present
         and not (greeting.pending or greeting.sending or greeting.verify or leased or resync)
         and not known.activation.differing
         and known.held == known.scope
@@ -152,7 +145,9 @@ async def open_exchange(
             "pending": greeting.pending,
             "next_message": found.next_message,
             "reset": resync is not None,
-            "repair": known.activation.differing,
+            "repair": {**(known.activation.differing or {}), **{table: [] for table in seen.altered}},
+            "version": application.version,
+            "former": greeting.version if held != present else None,
         },
         unsent=greeting.pending,
     )
@@ -172,11 +167,67 @@ async def open_exchange(
         "expires_at": wire_time(exchange.expires_at),
         "next_message": found.next_message,
         "last_result": found.last_result,
-        "schema": None,
+        "schema": {"version": application.version, "url": f"{exchanges_url}/{exchange.id}/schema"}
+        if held != present
+        else None,
         "resync": resync,
         "backoff": None,
     }
     return Opened(201, document | ({"ranges": leased} if leased else {}), leftovers)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the application's database says. `altered`: tables that a schema makes others than the replica holds."""
+
+    opening: Opening
+    leased: Mapping[str, Any]
+    altered: Sequence[str]
+
+
+def _look(
+    code: str,
+    known: _Known,
+    greeting: Greeting,
+    held: Configuration,
+    present: Configuration,
+    conn: Connection,
+    model: Model,
+) -> _Seen:
+    identity = str(known.workplace.id)
+    _require_attached(conn, code, model)
+    former = _former(conn, code, held, present)
+    found = opening.inspect(
+        conn,
+        code,
+        model,
+        identity,
+        scope_before=known.held,
+        scope_now=known.scope,
+        position=greeting.position,
+        generation=greeting.generation,
+        last_message=greeting.last_message,
+        sending=greeting.sending,
+        fresh=known.is_fresh(greeting),
+    )
+    if found.resync or known.reissued:
+        leased = ranges.renew(conn, code, model, identity)
+    else:
+        # A table that is new to the replica has no key of its own yet.
+        new = {table.name: 0 for table in model.tables if former and not former.columns_of(table.name)}
+        leased = ranges.lease(conn, code, model, identity, {**new, **(greeting.free or {})})
+    leased = {table: lease for table, lease in leased.items() if lease["spans"]}
+    return _Seen(found, leased, upgrade.altered(former, model) if former else ())
+
+
+def _former(conn: Connection, code: str, held: Configuration, present: Configuration) -> Blueprint | None:
+    """What a replica of a former version is, None for one of today's. Problem `configuration_changed`."""
+    if held == present:
+        return None
+    former = versions.find(conn, code, held[1]) if held[0] == present[0] else None
+    if former is None:
+        raise unknown_configuration(held, present)
+    return former
 
 
 async def _known(db: AsyncSession, replica: Replica, greeting: Greeting) -> _Known:
@@ -190,9 +241,10 @@ async def _known(db: AsyncSession, replica: Replica, greeting: Greeting) -> _Kno
 
 
 def _require_attached(connection: Connection, code: str, model: Model) -> None:
-    """The tables are as they were when the application was attached. Problem `configuration_changed`."""
+    """The application is as it was attached. Problem `configuration_changed`."""
     attached = capture.state(connection, code)
-    if attached is None or attached.fingerprint != model.fingerprint:
+    version = model.manifest.configuration.version
+    if attached is None or (attached.version, attached.fingerprint) != (version, model.fingerprint):
         raise Problem(
             "configuration_changed",
             "A synchronised table was altered: the operator has to attach the application again.",

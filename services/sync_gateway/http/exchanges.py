@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import IO, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from fastapi.responses import StreamingResponse
+from fastapi.responses import PlainTextResponse, StreamingResponse
 from pydantic import Field, StringConstraints
 from starlette.requests import ClientDisconnect
 
@@ -17,6 +17,7 @@ from services.sync_gateway.exchange.complete_exchange import (
     drop_files,
 )
 from services.sync_gateway.exchange.offer_changes import offer_changes
+from services.sync_gateway.exchange.offer_schema import offer_schema
 from services.sync_gateway.exchange.open_exchange import Greeting, open_exchange
 from services.sync_gateway.exchange.receive_message import receive_message
 from services.sync_gateway.http.bodies import BIGINT, Body, Count, Line
@@ -72,7 +73,12 @@ Living = Annotated[tuple[Exchange, Workplace], Depends(_living)]
 
 @router.post("/exchanges", status_code=201)
 async def post_exchange(
-    body: GreetingBody, replica: ActiveReplica, parts: Wired, response: Response, idempotency_key: IdempotencyKey = None
+    body: GreetingBody,
+    replica: ActiveReplica,
+    parts: Wired,
+    request: Request,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
 ) -> dict[str, Any]:
     """Open (201), or hear that there is nothing to do (200)."""
 
@@ -85,13 +91,14 @@ async def post_exchange(
             parts.exchange,
             replica,
             body,
+            f"{(parts.door.public_url or str(request.base_url)).rstrip('/')}/api/v1/exchanges",
         )
         await drop_files(parts.objects, opened.leftovers)
         return opened.status, opened.document
 
     owner = f"{replica.workplace}/{replica.login}"
-    request = ["POST", "/exchanges", body.model_dump()]
-    response.status_code, document = await reply_once(parts.sessions, owner, idempotency_key, request, act)
+    wanted = ["POST", "/exchanges", body.model_dump()]
+    response.status_code, document = await reply_once(parts.sessions, owner, idempotency_key, wanted, act)
     return document
 
 
@@ -161,6 +168,12 @@ async def get_changes(
     if offer.gzipped:
         headers["Content-Encoding"] = "gzip"
     return StreamingResponse(_read_and_close(offer.file), media_type=NDJSON, headers=headers)
+
+
+@router.get("/exchanges/{exchange}/schema", response_class=PlainTextResponse)
+async def get_schema(living: Living, parts: Wired) -> str:
+    """The SQL that brings a replica of a former configuration version to today's."""
+    return await offer_schema(parts.catalogue, parts.databases, living[0])
 
 
 @router.head("/exchanges/{exchange}/delta", include_in_schema=False)

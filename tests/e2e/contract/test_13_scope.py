@@ -156,7 +156,6 @@ defaults = { tasks = { channel = "shop" } }
 )
 
 
-@pytest.mark.xfail(strict=True, reason="lines 112, 149-150: an older version is refused with configuration_changed")
 def test_a_schema_arrives_in_the_exchange_and_unsent_edits_are_translated(office: Office) -> None:
     """Lines 112, 147-150."""
     code, dsn, workplace = own_application(office, "schema")

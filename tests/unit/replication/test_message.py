@@ -11,7 +11,8 @@ from shared.replication.manifest import parse as parse_manifest
 from shared.replication.message import Change, parse
 from shared.replication.model import Column, Model, Root, Table
 from shared.replication.problem import ProtocolProblem
-from shared.replication.wire_values import KeyInvalid, WireInvalid, check_row, for_database, key_text
+from shared.replication.spelling import WireInvalid
+from shared.replication.wire_values import KeyInvalid, check_row, for_database, key_text
 
 MANIFEST = parse_manifest("""
 [configuration]

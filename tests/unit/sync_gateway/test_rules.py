@@ -10,7 +10,7 @@ import pytest
 from services.sync_gateway.access.callers import Person
 from services.sync_gateway.access.rights import may_read, require_administrator, require_manager, require_reader
 from services.sync_gateway.administration.marks import page, read_mark, write_mark
-from services.sync_gateway.exchange.compatibility import require_configuration, require_program
+from services.sync_gateway.exchange.compatibility import require_program
 from services.sync_gateway.moments import id_of
 from services.sync_gateway.settings import OperatorSettings
 from shared.runtime.problem import Problem
@@ -88,12 +88,6 @@ def test_only_older_programs_of_our_name_are_refused() -> None:
     require_program("yurt-workplace/0.1", None)
     for old in ("yurt-workplace/1.1.9", "yurt-workplace/", "yurt-workplace"):
         assert refusal(require_program, old, "yurt-workplace/1.2.0") == "program_too_old"
-
-
-def test_another_configuration_or_version_is_a_change() -> None:
-    require_configuration(("trading", "1.0.0"), ("trading", "1.0.0"))
-    for other in (("trading", "1.0.1"), ("books", "1.0.0")):
-        assert refusal(require_configuration, other, ("trading", "1.0.0")) == "configuration_changed"
 
 
 def test_the_operators_token_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:

@@ -4,11 +4,16 @@ import re
 import sqlite3
 from collections.abc import Iterator
 
-from workplace.engine.failures import UnexpectedAnswer
+_ENDS_TRANSACTION = re.compile(r"(BEGIN|COMMIT|END|ROLLBACK)\b", re.IGNORECASE)
+_SPACE_AND_COMMENTS = re.compile(r"\A(\s+|--[^\n]*(\n|\Z)|/\*.*?\*/)*", re.DOTALL)
+
+
+class EndsTransaction(ValueError):
+    """A statement that would begin or end the transaction the script is run in."""
 
 
 def statements(script: str) -> Iterator[str]:
-    """The statements of a script. Raises UnexpectedAnswer for one that would end the caller's transaction."""
+    """The statements of a script. Raises `EndsTransaction`."""
     statement = ""
     for piece in re.split(r"(?<=;)", script):
         statement += piece
@@ -20,7 +25,7 @@ def statements(script: str) -> Iterator[str]:
 
 
 def _checked(statement: str) -> str:
-    text = re.sub(r"\A(\s+|--[^\n]*(\n|\Z)|/\*.*?\*/)*", "", statement, flags=re.DOTALL)
-    if re.match(r"(BEGIN|COMMIT|END|ROLLBACK)\b", text, re.IGNORECASE):
-        raise UnexpectedAnswer("damaged_schema", text[:60])
+    text = _SPACE_AND_COMMENTS.sub("", statement)
+    if _ENDS_TRANSACTION.match(text):
+        raise EndsTransaction(text[:60])
     return statement
