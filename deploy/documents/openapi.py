@@ -6,7 +6,14 @@ import httpx
 from pydantic import SecretStr
 
 from services.sync_gateway.main import create_app
-from services.sync_gateway.settings import AllSettings, DoorSettings, ExchangeSettings, OperatorSettings, PeerSettings
+from services.sync_gateway.settings import (
+    AllSettings,
+    DoorSettings,
+    ExchangeSettings,
+    HistorySettings,
+    OperatorSettings,
+    PeerSettings,
+)
 from shared.messaging.bus import InProcessBus
 from shared.runtime.settings import (
     ConnectionSettings,
@@ -29,6 +36,7 @@ def openapi_document() -> str:
         operator=OperatorSettings(operator_token=SecretStr("of-no-operator")),
         exchange=ExchangeSettings(),
         door=DoorSettings(),
+        history=HistorySettings(),
     )
     nobody = httpx.AsyncClient(base_url="http://nobody")
     document = create_app(settings, InProcessBus(), provisioning=nobody, licensing=nobody).openapi()

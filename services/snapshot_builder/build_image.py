@@ -14,7 +14,7 @@ from services.snapshot_builder.application_source import ApplicationSource
 from services.snapshot_builder.build_steps import BuildSteps
 from services.snapshot_builder.failures import ApplicationChanged, ApplicationRestored
 from shared.protocol.values import canonical_json
-from shared.replication import capture, image, manifest, model, ranges, session
+from shared.replication import capture, image, manifest, model, opening, ranges, session
 from shared.replication.scope import Scope
 
 
@@ -61,8 +61,12 @@ def build_base(cut: Cut, path: Path, steps: BuildSteps) -> tuple[Identity, image
 
 
 def personalise(cut: Cut, path: Path, workplace: UUID, document: Mapping[str, Any], steps: BuildSteps) -> None:
-    """Make the copy of a base image at `path` the workplace's own. Its older key ranges are void afterwards."""
+    """Make the copy of a base image at `path` the workplace's own.
+
+    Afterwards its older key ranges are void, and the history is kept from the image's position on.
+    """
     with _attached(cut, steps) as (conn, bound, _):
+        opening.register(conn, cut.application, str(workplace), document["position"])
         image.personalise(path, document, ranges.renew(conn, cut.application, bound, str(workplace)))
 
 

@@ -18,6 +18,7 @@ from services.sync_gateway.http.bodies import BoundedBodies
 from services.sync_gateway.http.routes import public_routes
 from services.sync_gateway.http.wiring import Parts
 from services.sync_gateway.settings import AllSettings
+from services.sync_gateway.shorten_histories import shorten_histories
 from services.sync_gateway.tidy import sweep_deltas, tidy
 from shared.messaging.bus import Bus
 from shared.messaging.consumer import RetryPolicy
@@ -83,6 +84,9 @@ def create_app(
             await running.enter_async_context(repeated("tidy", TIDY_EVERY, tidying))
             sweeping = partial(sweep_deltas, parts.objects)
             await running.enter_async_context(repeated("sweep deltas", SWEEP_EVERY, sweeping))
+            shortening = partial(shorten_histories, provisioning, parts.databases, settings.history)
+            interval = settings.history.history_interval
+            await running.enter_async_context(repeated("shorten histories", interval, shortening))
             await running.enter_async_context(repeated("listen for workplaces", 1, parts.feed.run))
             running.callback(parts.feed.close)
             yield

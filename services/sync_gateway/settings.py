@@ -79,6 +79,27 @@ class DoorSettings(Settings):
     heavy_messages: int = Field(default=4, gt=0)  # messages held in memory at one time
 
 
+class HistorySettings(Settings):
+    """What application databases remember of changes. Marks younger than `history_keep` seconds stay; a workplace that
+    was silent for `history_retention` days is not waited for and has to resync. A round is made every
+    `history_interval` seconds.
+    """
+
+    history_keep: float = Field(default=86_400, ge=0)
+    history_retention: float = Field(default=90, gt=0)
+    history_interval: float = Field(default=3_600, gt=0)
+
+    @property
+    def keep(self) -> timedelta:
+        """The age below which no mark goes."""
+        return timedelta(seconds=self.history_keep)
+
+    @property
+    def retention(self) -> timedelta:
+        """How long a silent workplace holds back what it has not seen."""
+        return timedelta(days=self.history_retention)
+
+
 class AllSettings(NamedTuple):
     """Everything the gateway is told from outside."""
 
@@ -91,6 +112,7 @@ class AllSettings(NamedTuple):
     operator: OperatorSettings
     exchange: ExchangeSettings
     door: DoorSettings
+    history: HistorySettings
 
     @classmethod
     def from_environment(cls) -> Self:

@@ -74,7 +74,7 @@ def _apply(
     author: str,
 ) -> list[Outcome]:
     stage.stage(conn, changes)
-    outcomes = decide(conn, model, workplace, scope, changes)
+    outcomes = decide(conn, application, model, workplace, scope, changes)
     conn.execute("SELECT set_config('yurt.origin', %s, true)", [workplace])
     write(conn, model, changes, outcomes)
     conn.execute("SELECT set_config('yurt.origin', '', true)")

@@ -15,12 +15,14 @@ from shared.replication.message import Change
 from shared.replication.model import Model, Root, Table
 from shared.replication.outcome import Outcome
 from shared.replication.readable import refuse_unreadable
+from shared.replication.retention import COMPLETE
 from shared.replication.scope import Scope, area_condition, condition
 from shared.replication.wire_values import history_text
 
 
 class _Facts(NamedTuple):
-    """`contested`: somebody else changed it after `base`. `refused`: an earlier push of it was rejected since."""
+    """`contested`: somebody else changed it after `base`, or may have: the history does not reach back so far.
+    `refused`: an earlier push of it was rejected since."""
 
     seq: int
     present: bool
@@ -31,7 +33,7 @@ class _Facts(NamedTuple):
 
 
 def decide(
-    conn: Connection[Any], model: Model, workplace: str, scope: Scope, changes: Sequence[Change]
+    conn: Connection[Any], application: str, model: Model, workplace: str, scope: Scope, changes: Sequence[Change]
 ) -> list[Outcome]:
     """The outcome of each change, before anything is written. Merged aggregates are staged anew.
 
@@ -44,12 +46,13 @@ def decide(
             outcome.reject(*change.rejection)
     for root in model.roots:
         if any(change.root is root and change.rejection is None for change in changes):
-            _decide_root(conn, model, root, workplace, scope, changes, outcomes)
+            _decide_root(conn, application, model, root, workplace, scope, changes, outcomes)
     return outcomes
 
 
 def _decide_root(
     conn: Connection[Any],
+    application: str,
     model: Model,
     root: Root,
     workplace: str,
@@ -59,7 +62,7 @@ def _decide_root(
 ) -> None:
     _lock(conn, model, root)
     to_merge: list[int] = []
-    for facts in _facts(conn, model, root, workplace, scope):
+    for facts in _facts(conn, application, model, root, workplace, scope):
         change, outcome = changes[facts.seq], outcomes[facts.seq]
         if facts.refused:
             outcome.reject("after_rejection", "The change builds on one that was rejected.")
@@ -98,7 +101,9 @@ def _lock(conn: Connection[Any], model: Model, root: Root) -> None:
         conn.execute(f"SELECT {staged} {join} {where} ORDER BY {keys} FOR UPDATE OF p".encode(), {"area": model.area})
 
 
-def _facts(conn: Connection[Any], model: Model, root: Root, workplace: str, scope: Scope) -> list[_Facts]:
+def _facts(
+    conn: Connection[Any], application: str, model: Model, root: Root, workplace: str, scope: Scope
+) -> list[_Facts]:
     query = f"""
         WITH unseen AS (
             SELECT b.base, h.key,
@@ -111,15 +116,19 @@ def _facts(conn: Connection[Any], model: Model, root: Root, workplace: str, scop
             GROUP BY 1, 2
         )
         SELECT s.seq, t.ctid IS NOT NULL, t.ctid IS NOT NULL AND coalesce({condition(model, root, scope, "t")}, false),
-               coalesce(u.contested, s.base::pg_snapshot IS NOT NULL
-                   AND pg_snapshot_xmax(s.base::pg_snapshot) > pg_snapshot_xmax(pg_current_snapshot())),
+               s.base IS NOT NULL AND (coalesce(u.contested, false)
+                   OR ({COMPLETE.format(position="s.base")}) IS NOT TRUE
+                   OR pg_snapshot_xmax(s.base::pg_snapshot) > pg_snapshot_xmax(pg_current_snapshot())),
                coalesce(u.refused, false), {_closed(model, root)}
         FROM yurt_stage s
         LEFT JOIN {qualified(root.table)} t ON {_key_match(root.table)} AND {area_condition(model, "t")}
         LEFT JOIN unseen u ON u.base = s.base AND u.key = s.key
+        LEFT JOIN yurt.applications a ON a.code = %(application)s
+        LEFT JOIN yurt.workplaces w ON w.workplace = %(workplace)s
         WHERE s.table_name = %(table)s ORDER BY s.seq
     """
     arguments = {
+        "application": application,
         "workplace": workplace,
         "table": root.name,
         "area": model.area,

@@ -11,10 +11,12 @@ import orjson
 from psycopg import Connection
 
 from shared.protocol.digest import BUCKETS
+from shared.replication import retention
 from shared.replication.delta_rows import AggregateRows, Key
 from shared.replication.digest import service_digests
 from shared.replication.history import FOREIGN, UNSEEN, current_position
 from shared.replication.model import Model, Root
+from shared.replication.problem import ProtocolProblem
 from shared.replication.scope import Scope
 
 Repair = Mapping[str, Sequence[int]]
@@ -67,14 +69,19 @@ def read(
     """What `workplace` is to apply to come from position `after` in `scope_before` to now in `scope_now`.
 
     Reads in one REPEATABLE READ transaction, which ends with the context. `reset` (or no position) sends all in scope.
-    `repair` names buckets of tables that come whole; an empty list is the whole table.
+    `repair` names buckets of tables that come whole; an empty list is the whole table. Raises `ProtocolProblem`
+    `exchange_over` when the history does not reach back to `after`.
     """
     whole = reset or after is None
     with conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         position = current_position(conn)
         generation = conn.execute("SELECT generation FROM yurt.applications WHERE code = %s", [application]).fetchone()
-        reader = _Reader(conn, model, workplace, scope_before, scope_now, after or position)
+        since = position if whole or after is None else retention.since(conn, application, workplace, after)
+        if since is None:
+            # It was not so when the exchange was opened: the next opening tells what to do.
+            raise ProtocolProblem("exchange_over", 410, "The history has been shortened. Open a new exchange.")
+        reader = _Reader(conn, model, workplace, scope_before, scope_now, since)
         if whole:
             plan = [(root, reader.everything(root)) for root in model.roots]
             estimate = sum(reader.rows(root).count() for root in model.roots)

@@ -31,12 +31,15 @@ def is_wellformed(position: str | None) -> bool:
     """Whether the text is spelt as a position (or absent): xmin:xmax:xip, in order."""
     if position is None:
         return True
-    match = _POSITION.fullmatch(position)
-    if not match:
+    if not _POSITION.fullmatch(position):
         return False
-    xmin, xmax = int(match[1]), int(match[2])
-    running = [int(xid) for xid in match[3].split(",")] if match[3] else []
+    xmin, xmax, running = _read(position)
     return 0 < xmin <= xmax < 2**63 and running == sorted(set(running)) and all(xmin <= xid < xmax for xid in running)
+
+
+def _read(position: str) -> tuple[int, int, list[int]]:
+    xmin, xmax, running = position.split(":")
+    return int(xmin), int(xmax), [int(xid) for xid in running.split(",")] if running else []
 
 
 def is_past(conn: Connection[Any], position: str) -> bool:
@@ -45,6 +48,12 @@ def is_past(conn: Connection[Any], position: str) -> bool:
         "SELECT pg_snapshot_xmax(%s::pg_snapshot) <= pg_snapshot_xmax(pg_current_snapshot())", [position]
     ).fetchone()
     return bool(row and row[0])
+
+
+def is_not_later(position: str, other: str) -> bool:
+    """Whether the holder of `other` has seen everything that the holder of `position` has. Both are well-formed."""
+    (_, end, running), (_, other_end, other_running) = _read(position), _read(other)
+    return end <= other_end and all(xid >= end or xid in running for xid in other_running)
 
 
 def send_again(

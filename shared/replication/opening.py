@@ -5,6 +5,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from shared.replication import retention
 from shared.replication.history import FOREIGN, UNSEEN, current_position, is_past, is_wellformed
 from shared.replication.model import Model
 from shared.replication.scope import Scope
@@ -58,14 +59,27 @@ def inspect(
             resync = "too_old"
         elif _is_older(conn, workplace, position, last, last_message, sending, fresh=fresh):
             resync = "replica_is_older"
-        if resync is None:
+        elif retention.since(conn, application, workplace, position) == position:
             _acknowledge_lazily(conn, workplace, position)
     last_result = _stored_answer(conn, workplace, last)
     with conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         now = current_position(conn)
-        idle = resync is None and not _anything_new(conn, model, workplace, scope_now, position)
+        since = retention.since(conn, application, workplace, position) if resync is None else None
+        if resync is None and since is None:
+            resync = "too_old"
+        idle = since is not None and not _anything_new(conn, model, workplace, scope_now, since)
     return Opening(idle, now, present, last + 1, last_result, resync, upload_first=True)
+
+
+def register(conn: Connection[Any], application: str, workplace: str, position: str) -> None:
+    """A package of this position is on its way to the workplace: until it is opened, it holds back what came later."""
+    conn.execute(
+        "INSERT INTO yurt.workplaces (workplace, application, acknowledged, acknowledged_at) VALUES (%s, %s, %s, now())"
+        " ON CONFLICT (workplace) DO UPDATE SET acknowledged_at = now(),"
+        " acknowledged = coalesce(workplaces.acknowledged, excluded.acknowledged)",
+        [workplace, application, position],
+    )
 
 
 def acknowledge(conn: Connection[Any], application: str, workplace: str, position: str) -> None:

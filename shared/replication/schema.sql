@@ -2,7 +2,8 @@
 
 CREATE SCHEMA IF NOT EXISTS yurt;
 
--- One row per application attached to this database.
+-- One row per application attached to this database. Of transactions below `forgotten` marks may be gone; of those below
+-- `compacted` a mark may be gone that a later one of the same object and kind stands for (retention.py).
 CREATE TABLE IF NOT EXISTS yurt.applications (
     code text PRIMARY KEY,
     area text,
@@ -11,6 +12,8 @@ CREATE TABLE IF NOT EXISTS yurt.applications (
     fingerprint text NOT NULL,
     generation text NOT NULL,
     system_identifier text NOT NULL,
+    forgotten xid8 NOT NULL DEFAULT '3',
+    compacted xid8 NOT NULL DEFAULT '3',
     attached_at timestamptz NOT NULL DEFAULT now()
 );
 
@@ -52,13 +55,20 @@ DO $$ BEGIN
     IF to_regclass('yurt.history_xid') IS NULL THEN CREATE INDEX history_xid ON yurt.history (xid); END IF;
 END $$;
 
--- What a workplace has pushed and acknowledged.
+-- What a workplace has pushed and acknowledged. `respected`: the position that the last compaction spared.
 CREATE TABLE IF NOT EXISTS yurt.workplaces (
     workplace text PRIMARY KEY,
     application text NOT NULL,
     last_message bigint NOT NULL DEFAULT 0,
     acknowledged text,
-    acknowledged_at timestamptz
+    acknowledged_at timestamptz,
+    respected text
+);
+
+-- Positions as time went by: what was visible then is seen by every position given out since.
+CREATE TABLE IF NOT EXISTS yurt.moments (
+    taken_at timestamptz NOT NULL DEFAULT now(),
+    position text NOT NULL DEFAULT pg_current_snapshot()::text
 );
 
 -- The stored answers. Only the last message keeps its answer, all keep their digest. xid: whether the holder of a

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -17,10 +18,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from shared.protocol.values import canonical_json
+from shared.replication import opening, retention
 from shared.replication.digest import service_digests
 from shared.replication.expressions import json_object
+from shared.replication.problem import ProtocolProblem
 from shared.replication.scope import Scope, parameters, source
-from tests.integration.replication.market import Market, attached
+from tests.integration.replication.market import APPLICATION, Market, attached
 from tests.integration.replication.test_apply import order, uid
 from tests.integration.replication.tiny_replica import Document, TinyReplica
 
@@ -31,6 +34,7 @@ pytestmark = pytest.mark.xdist_group("convergence")
 COUNTED: Counter[str] = Counter()  # over all histories: what became of the changes pushed
 STEPS = (
     *("cloud", "cloud", "open", "commit", "abort", "truncate"),
+    *("acknowledge", "forget"),
     *("edit", "edit", "edit", "freeze", "push", "pull", "exchange", "scope"),
 )
 SCOPES: tuple[tuple[str, ...] | None, ...] = (("A",), ("A", "B"), ("B", "C"), None)
@@ -163,6 +167,17 @@ class History:
         stored = dict(self.market.sql("SELECT no, note FROM order_lines WHERE order_id::text = %s", str(key)))
         assert {no: stored.get(no) for no in mine} == mine
 
+    def acknowledge(self, one: TinyReplica) -> None:
+        assert one.position is not None
+        opening.acknowledge(self.market.conn, APPLICATION, one.name, one.position)
+
+    def forget(self) -> None:
+        """Sometimes one that has been away for too long is not waited for."""
+        away = timedelta(0) if self.rng.random() < 0.05 else timedelta(days=1)
+        forgotten = retention.forget(self.market.conn, keep=timedelta(0), retention=away)
+        assert forgotten is not None
+        COUNTED.update(seen=forgotten.seen, repeated=forgotten.repeated)
+
     def release(self, *, commit: bool) -> None:
         for conn in self.writers:
             if commit:
@@ -187,14 +202,28 @@ class History:
         elif what in {"push", "exchange"}:
             self.push(one)
             if what == "exchange":
-                one.pull()
+                pull(one)
+                self.acknowledge(one)
         elif what == "pull" and one.outbox is None:
-            one.pull()
+            pull(one)  # its completion was lost
+        elif what == "acknowledge":
+            self.acknowledge(one)
+        elif what == "forget":
+            self.forget()
         elif what == "scope":
             one.scope = Scope(self.rng.choice(SCOPES), one.scope.version + 1)
         elif what == "truncate" and self.rng.random() < 0.2:
             self.release(commit=True)
             self.market.sql("TRUNCATE " + self.rng.choice(["order_lines", "order_marks", "offers CASCADE"]))
+
+
+def pull(one: TinyReplica) -> None:
+    """From where it is or, when the history does not reach back so far, anew."""
+    try:
+        one.pull()
+    except ProtocolProblem:
+        COUNTED["resync"] += 1
+        one.pull(reset=True)
 
 
 def content(market: Market, scope: Scope) -> dict[str, list[str]]:
@@ -280,13 +309,14 @@ def test_every_history_ends_with_equal_copies(
     for one in replicas:
         while one.outbox or one.changes:
             history.push(one)
-            one.pull()
+            pull(one)
     for one in replicas:
-        one.pull()
+        pull(one)
         assert held(one) == content(market, one.scope)
         assert one.digests() == service_digests(market.conn, market.model, one.scope)
         assert one.lines()[1:-1] == []
 
 
 def test_the_histories_were_no_idle_ones() -> None:
-    assert {name for name, count in COUNTED.items() if count} == {"applied", "merged", "conflict", "rejected"}, COUNTED
+    wanted = {"applied", "merged", "conflict", "rejected", "seen", "repeated", "resync"}
+    assert {name for name, count in COUNTED.items() if count} == wanted, COUNTED

@@ -188,6 +188,7 @@ async def running_stand(
         gateway_settings.OperatorSettings(operator_token=SecretStr(OPERATOR_TOKEN)),
         gateway_settings.ExchangeSettings(delta_direct_limit=60_000),
         gateway_settings.DoorSettings(application_timeout=2, application_binds_for=0),
+        gateway_settings.HistorySettings(),
     )
     async with AsyncExitStack() as running:
         clients = [
