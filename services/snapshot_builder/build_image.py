@@ -14,7 +14,7 @@ from services.snapshot_builder.application_source import ApplicationSource
 from services.snapshot_builder.build_steps import BuildSteps
 from services.snapshot_builder.failures import ApplicationChanged, ApplicationRestored
 from shared.protocol.values import canonical_json
-from shared.replication import capture, image, manifest, model, ranges, session
+from shared.replication import capture, image, manifest, model, opening, ranges, session
 from shared.replication.scope import Scope
 
 
@@ -63,6 +63,7 @@ def build_base(cut: Cut, path: Path, steps: BuildSteps) -> tuple[Identity, image
 def personalise(cut: Cut, path: Path, workplace: UUID, document: Mapping[str, Any], steps: BuildSteps) -> None:
     """Make the copy of a base image at `path` the workplace's own. Its older key ranges are void afterwards."""
     with _attached(cut, steps) as (conn, bound, _):
+        opening.expect(conn, cut.application, str(workplace))
         image.personalise(path, document, ranges.renew(conn, cut.application, bound, str(workplace)))
 
 

@@ -30,6 +30,10 @@ class Blueprint:
         tables = {root, *(row[1] for row in aggregates if row[1])}
         return aggregates, tuple(row for row in self.columns if row[0] in tables)
 
+    def holds_as(self, other: "Blueprint") -> bool:
+        """Whether replicas of both hold the same columns by the same rules; indexes and references may differ."""
+        return (self.columns, self.aggregates) == (other.columns, other.aggregates)
+
     def columns_of(self, table: str) -> dict[str, str]:
         """The table's columns with their types; empty for a table the version did not have."""
         return {row[2]: row[3] for row in self.columns if row[0] == table}

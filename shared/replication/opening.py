@@ -68,6 +68,14 @@ def inspect(
     return Opening(idle, now, present, last + 1, last_result, resync, upload_first=True)
 
 
+def expect(conn: Connection[Any], application: str, workplace: str) -> None:
+    """A replica is made for the workplace: from now on the tables of its version may not be altered under it."""
+    conn.execute(
+        "INSERT INTO yurt.workplaces (workplace, application) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+        [workplace, application],
+    )
+
+
 def acknowledge(conn: Connection[Any], application: str, workplace: str, position: str) -> None:
     """Everything that `position` has seen may be forgotten for this workplace."""
     conn.execute(
@@ -100,10 +108,7 @@ def forget(conn: Connection[Any], application: str, workplace: str) -> None:
 def _last_message(conn: Connection[Any], application: str, workplace: str) -> int:
     row = conn.execute("SELECT last_message FROM yurt.workplaces WHERE workplace = %s", [workplace]).fetchone()
     if row is None:
-        conn.execute(
-            "INSERT INTO yurt.workplaces (workplace, application) VALUES (%s, %s) ON CONFLICT DO NOTHING",
-            [workplace, application],
-        )
+        expect(conn, application, workplace)
     return int(row[0]) if row else 0
 
 
