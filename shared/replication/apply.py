@@ -81,6 +81,8 @@ def _apply(
     conn.execute("SELECT set_config('yurt.origin', '', true)")
     for seq in stored_otherwise(conn, model, changes, outcomes):
         outcomes[seq].send_again = True
+    for change, outcome in zip(changes, outcomes, strict=True):
+        outcome.send_again |= change.translated
     _mark(conn, model, workplace, changes, outcomes)
     record_problems(conn, application, model, workplace, scope, number, changes, outcomes, author)
     return outcomes
