@@ -38,6 +38,11 @@ class Blueprint:
         """The table's columns with their types; empty for a table the version did not have."""
         return {row[2]: row[3] for row in self.columns if row[0] == table}
 
+    def leases(self, table: str, column: str) -> bool:
+        """Whether keys of the table were leased, and the column is one of its key."""
+        leased = any(keys == "range" for root, part, _, _, keys, *_ in self.aggregates if (part or root) == table)
+        return leased and any(row[0] == table and row[2] == column and row[6] is not None for row in self.columns)
+
     def to_json(self) -> dict[str, Any]:
         """As it is stored."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}

@@ -26,7 +26,7 @@ def translation(model: Model, version: str, former: Blueprint | None) -> Transla
     """
     if version == model.manifest.configuration.version:
         return None
-    migration = next((known for known in model.manifest.migrations if known.from_version == version), None)
+    migration = model.manifest.migration(version)
     if migration is None and former is None:
         raise ProtocolProblem("invalid_body", 400, f"Unknown Yurt-Version {version!r}.", line=None)
     tables = {table.name: _TableTranslation.of(table, migration, former) for table in model.tables}

@@ -30,6 +30,15 @@ def altered(former: Blueprint, model: Model) -> list[str]:
     return [root.name for root in model.roots if former.described(root.name) != now.described(root.name)]
 
 
+def newly_leased(former: Blueprint, model: Model, migration: Migration | None) -> list[str]:
+    """Tables with a leased key for which a replica of `former` has no ranges, or has them for another column."""
+    return [
+        table.name
+        for table in model.tables
+        if table.leased and not former.leases(table.name, _former_name(table, table.leased, migration) or table.leased)
+    ]
+
+
 def upgrade(former: Blueprint, model: Model, migration: Migration | None) -> str:
     """SQL that makes a replica of `former` one of `model`, run inside a transaction while capture is paused.
 
@@ -61,6 +70,13 @@ def _statements(former: Blueprint, model: Model, migration: Migration | None) ->
         configuration = model.manifest.configuration
         for key, value in (("version", configuration.version), ("platform", configuration.platform)):
             yield f"UPDATE yurt_workplace SET value = json_quote({literal(value)}) WHERE key = {literal(key)}"
+        anew = newly_leased(former, model, migration)
+        for table in (table for table in model.tables if table.leased):
+            of, column = f"table_name = {literal(table.name)}", f"column_name = {literal(table.leased)}"
+            if table.name in anew:
+                yield f"DELETE FROM yurt_ranges WHERE {of} AND NOT {column}"
+            else:
+                yield f"UPDATE yurt_ranges SET {column} WHERE {of}"
         yield from triggers.values()
 
 
@@ -146,14 +162,18 @@ def _value(column: str, present: Sequence[str], table: Table | None, migration: 
         return quote(column)
     if table is None:
         return None
-    if migration:
-        for former, today in migration.renames.get(table.name, {}).items():
-            if today == column and former in present:
-                return quote(former)
-        defaults = migration.defaults.get(table.name, {})
-        if column in defaults:
-            return literal(from_wire(table.by_name[column].type, defaults[column]))
+    former = _former_name(table, column, migration)
+    if former is not None and former in present:
+        return quote(former)
+    defaults = migration.defaults.get(table.name, {}) if migration else {}
+    if column in defaults:
+        return literal(from_wire(table.by_name[column].type, defaults[column]))
     return table.by_name[column].default
+
+
+def _former_name(table: Table, column: str, migration: Migration | None) -> str | None:
+    renames = migration.renames.get(table.name, {}) if migration else {}
+    return next((old for old, new in renames.items() if new == column), None)
 
 
 def _objects(db: sqlite3.Connection, kind: str) -> dict[str, str]:

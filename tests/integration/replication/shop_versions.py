@@ -18,7 +18,7 @@ from shared.protocol.digest import table_digests
 from shared.replication import capture, delta, image, opening, ranges, upgrade, versions
 from shared.replication.apply import Message, apply_message
 from shared.replication.digest import service_digests
-from shared.replication.manifest import Migration, parse
+from shared.replication.manifest import parse
 from shared.replication.model import Model, load
 from shared.replication.problem import ProtocolProblem
 from shared.replication.scope import Scope
@@ -155,10 +155,7 @@ class Shop:
         """What a replica of version `held` is offered."""
         former = versions.find(self.conn, APPLICATION, held)
         assert former
-        return upgrade.upgrade(former, self.model, self.migration(held))
-
-    def migration(self, held: str) -> Migration | None:
-        return next((known for known in self.model.manifest.migrations if known.from_version == held), None)
+        return upgrade.upgrade(former, self.model, self.model.manifest.migration(held))
 
     def altered(self, held: str) -> Sequence[str]:
         former = versions.find(self.conn, APPLICATION, held)

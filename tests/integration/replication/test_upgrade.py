@@ -282,6 +282,7 @@ def test_capture_goes_on_after_the_schema_and_ranges_and_counters_with_it(shop: 
     db.execute("INSERT INTO orders (uid, firm) VALUES (?, 'A')", [order(8)])
     db.execute("UPDATE lines SET qty = '9' WHERE owner = ? AND no = 1", [order(1)])
     db.execute("DELETE FROM marks WHERE order_id = ?", [order(2)])
+    assert workplace.rows("SELECT DISTINCT column_name FROM yurt_ranges") == [("item_id",)]
     assert workplace.rows("SELECT number FROM orders WHERE uid = ?", order(8)) == [("P-2",)]
     assert [row[0] for row in workplace.rows("SELECT table_name FROM yurt_changes")] == ["items", *["orders"] * 3]
     assert workplace.synchronise() == []
