@@ -10,6 +10,7 @@ import httpx
 import psycopg
 import pytest
 
+from services.sync_gateway.tidy import release_histories
 from shared.replication import image, model
 from shared.replication.manifest import parse
 from shared.replication.scope import Scope
@@ -231,6 +232,8 @@ async def test_altered_tables_in_the_same_version_are_refused_while_replicas_are
     anna = await stand.sign_in("anna")
     assert (await stand.client.delete(f"{API}/workplaces/{workplace}", headers=anna)).status_code in {200, 202, 204}
     await stand.reaching(workplace, lambda document: document["state"] == "deleted")
+    parts = stand.app.state.parts
+    await release_histories(parts.sessions, parts.catalogue, parts.databases)
     assert (await attach(stand, MANIFEST)).status_code == 200, "with its workplace the last replica went"
 
 
