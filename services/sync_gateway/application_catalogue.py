@@ -19,9 +19,14 @@ class ApplicationCatalogue:
         self._seconds = seconds
         self._known: dict[str, tuple[float, Application]] = {}
 
-    async def get(self, code: str, *, fresh: bool = False) -> Application:
-        """The application. Raises the problem `not_found`. `fresh` asks anew (users must be current)."""
+    async def get(self, code: str, *, fresh: bool = False, version: str | None = None) -> Application:
+        """The application. Raises the problem `not_found`.
+
+        `fresh` asks anew (users must be current), and so does a `version` that is not the remembered one: of the two,
+        nobody here knows which is the newer.
+        """
         known = self._known.get(code)
+        fresh = fresh or (known is not None and version is not None and known[1].version != version)
         if known is not None and not fresh and monotonic() - known[0] < self._seconds:
             return known[1]
         document = await ask(self._provisioning, "GET", f"/applications/{code}")

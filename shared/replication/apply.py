@@ -15,6 +15,7 @@ from shared.replication.decide import decide
 from shared.replication.history import send_again
 from shared.replication.message import Change, parse
 from shared.replication.model import Model
+from shared.replication.opening import expect
 from shared.replication.outcome import Outcome, record_problems
 from shared.replication.problem import ProtocolProblem
 from shared.replication.scope import Scope
@@ -80,6 +81,8 @@ def _apply(
     conn.execute("SELECT set_config('yurt.origin', '', true)")
     for seq in stored_otherwise(conn, model, changes, outcomes):
         outcomes[seq].send_again = True
+    for change, outcome in zip(changes, outcomes, strict=True):
+        outcome.send_again |= change.translated
     _mark(conn, model, workplace, changes, outcomes)
     record_problems(conn, application, model, workplace, scope, number, changes, outcomes, author)
     return outcomes
@@ -109,10 +112,7 @@ def _stored_answer(
     conn: Connection[Any], application: str, workplace: str, number: int, digest: str
 ) -> dict[str, Any] | None:
     """The answer this very message got before; None when it is the next one. The workplace's row is locked then."""
-    conn.execute(
-        "INSERT INTO yurt.workplaces (workplace, application) VALUES (%s, %s) ON CONFLICT DO NOTHING",
-        [workplace, application],
-    )
+    expect(conn, application, workplace)
     row = conn.execute(
         "SELECT last_message FROM yurt.workplaces WHERE workplace = %s FOR UPDATE", [workplace]
     ).fetchone()

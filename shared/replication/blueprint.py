@@ -30,9 +30,18 @@ class Blueprint:
         tables = {root, *(row[1] for row in aggregates if row[1])}
         return aggregates, tuple(row for row in self.columns if row[0] in tables)
 
+    def holds_as(self, other: "Blueprint") -> bool:
+        """Whether replicas of both hold the same columns by the same rules; indexes and references may differ."""
+        return (self.columns, self.aggregates) == (other.columns, other.aggregates)
+
     def columns_of(self, table: str) -> dict[str, str]:
         """The table's columns with their types; empty for a table the version did not have."""
         return {row[2]: row[3] for row in self.columns if row[0] == table}
+
+    def leases(self, table: str, column: str) -> bool:
+        """Whether keys of the table were leased, and the column is one of its key."""
+        leased = any(keys == "range" for root, part, _, _, keys, *_ in self.aggregates if (part or root) == table)
+        return leased and any(row[0] == table and row[2] == column and row[6] is not None for row in self.columns)
 
     def to_json(self) -> dict[str, Any]:
         """As it is stored."""

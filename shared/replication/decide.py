@@ -72,7 +72,8 @@ def _decide_root(
             outcome.reject("closed_period", "The document's date lies in a closed period.")
         elif change.op == "delete" and not facts.present:
             outcome.write = False  # gone already: what was wanted
-        elif facts.contested or facts.present == (change.base is None):
+        elif facts.contested or facts.present == (change.base is None) or (change.translated and change.parts):
+            # Lines of another version lack what theirs knew nothing of: that stays as it is stored.
             to_merge.append(facts.seq)
     if to_merge:
         _merge_all(conn, model, root, scope, changes, outcomes, to_merge)

@@ -118,6 +118,10 @@ class Manifest(_Section):
     aggregates: tuple[Aggregate, ...] = Field(min_length=1)
     migrations: tuple[Migration, ...] = ()
 
+    def migration(self, version: str) -> "Migration | None":
+        """How what `version` left becomes this version, as far as it is told."""
+        return next((known for known in self.migrations if known.from_version == version), None)
+
 
 @dataclass(frozen=True)
 class Survey:

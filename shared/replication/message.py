@@ -26,7 +26,8 @@ class Change:
 
     `row`, `edited` (the columns to be set) and `parts` are what is to be written, a merge replaces them;
     `pushed_row` and `pushed_parts` stay as pushed.
-    `rejection` is set as soon as a rule refuses the change: (code, detail).
+    `rejection` is set as soon as a rule refuses the change: (code, detail). `translated`: it was written in another
+    version, whose replicas may hold less than today's, or otherwise.
     """
 
     line: int
@@ -45,6 +46,7 @@ class Change:
     root: Root | None = None
     rejection: tuple[str, str] | None = None
     edited: tuple[str, ...] = ()
+    translated: bool = False
 
     def __post_init__(self) -> None:
         self.edited = tuple(self.before)
@@ -108,7 +110,7 @@ def _invalid(number: int, detail: str) -> ProtocolProblem:
     return ProtocolProblem("invalid_body", 400, f"Line {number}: {detail}", line=number)
 
 
-def _read(model: Model, number: int, line: bytes, translate: Translation) -> Change:
+def _read(model: Model, number: int, line: bytes, translate: Translation | None) -> Change:
     try:
         document = orjson.loads(line)
         orjson.dumps(document)  # refuses what is nested so deep that nobody after us could read it either
@@ -125,7 +127,8 @@ def _read(model: Model, number: int, line: bytes, translate: Translation) -> Cha
         raise _invalid(number, "a put has a `row`")
     if not is_wellformed(document.get("base")):
         raise _invalid(number, "`base` is no position")
-    translate(document)
+    if translate:
+        translate(document)
     change = Change(
         line=number,
         seq=document["seq"],
@@ -139,6 +142,7 @@ def _read(model: Model, number: int, line: bytes, translate: Translation) -> Cha
         parts_before=document.get("parts_before") or {},
         edited_at=document.get("edited_at"),
         edited_by=document.get("edited_by"),
+        translated=translate is not None,
     )
     _check(model, change, number)
     return change
@@ -163,11 +167,14 @@ def _check(model: Model, change: Change, number: int) -> None:
     if root is None:
         change.rejection = ("unknown_table", f"The application synchronises no table {change.table}.")
         return
-    change.root = root
     try:
         change.key_text = key_text(root.table, change.key)
     except KeyInvalid as error:
-        raise _invalid(number, f"`key`: {error}") from error
+        if not change.translated:
+            raise _invalid(number, f"`key`: {error}") from error
+        change.rejection = ("invalid_value", f"No key of today's {change.table}: {error}")
+        return
+    change.root = root
     if root.access == "read_only":
         change.rejection = ("read_only", f"{change.table} is only read offline.")
         return

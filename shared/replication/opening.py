@@ -72,6 +72,14 @@ def inspect(
     return Opening(idle, now, present, last + 1, last_result, resync, upload_first=True)
 
 
+def expect(conn: Connection[Any], application: str, workplace: str) -> None:
+    """The workplace has a row, and is one that holds a replica: tables of its version may not be altered under it."""
+    conn.execute(
+        "INSERT INTO yurt.workplaces (workplace, application) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+        [workplace, application],
+    )
+
+
 def register(conn: Connection[Any], application: str, workplace: str, position: str) -> None:
     """A package of this position is on its way to the workplace: until it is opened, it holds back what came later."""
     conn.execute(
@@ -114,10 +122,7 @@ def forget(conn: Connection[Any], application: str, workplace: str) -> None:
 def _last_message(conn: Connection[Any], application: str, workplace: str) -> int:
     row = conn.execute("SELECT last_message FROM yurt.workplaces WHERE workplace = %s", [workplace]).fetchone()
     if row is None:
-        conn.execute(
-            "INSERT INTO yurt.workplaces (workplace, application) VALUES (%s, %s) ON CONFLICT DO NOTHING",
-            [workplace, application],
-        )
+        expect(conn, application, workplace)
     return int(row[0]) if row else 0
 
 

@@ -104,6 +104,8 @@ def _put_in_force(
     if root is None:
         raise ProtocolProblem("unknown_table", 409, f"{problem['table_name']} is not synchronised any more.")
     key = tuple(problem["key_text"])
+    if not key:
+        raise ProtocolProblem("invalid_value", 409, "The record has no key that is one today.")
     whole = Scope(None)
     try:
         exists = any(found.put for found in AggregateRows(conn, model, root, whole, whole).read([key]))

@@ -1,10 +1,12 @@
 """Messages written by replicas of other configuration versions (architecture.md, Configuration of an application)."""
 
+import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from shared.protocol.values import NUMERIC, TEXT, kind
+from shared.protocol.values import BOOLEAN, DOUBLE, INTEGER, NUMERIC, REAL, TEXT, canonical_json, from_wire, kind
 from shared.replication.blueprint import Blueprint
 from shared.replication.manifest import Migration
 from shared.replication.model import Model, Table
@@ -14,14 +16,17 @@ Translation = Callable[[dict[str, Any]], None]
 Row = Mapping[str, Any]
 
 
-def translation(model: Model, version: str, former: Blueprint | None) -> Translation:
-    """A function that turns a line of `version` into today's names, in place.
+_WHOLE = re.compile(r"(-?\d+)\.0+")
+
+
+def translation(model: Model, version: str, former: Blueprint | None) -> Translation | None:
+    """A function that turns a line of `version` into today's names, in place; None when it is today's.
 
     Raises `ProtocolProblem` `invalid_body` for a version that neither the manifest nor the service knows.
     """
     if version == model.manifest.configuration.version:
-        return lambda _document: None
-    migration = next((known for known in model.manifest.migrations if known.from_version == version), None)
+        return None
+    migration = model.manifest.migration(version)
     if migration is None and former is None:
         raise ProtocolProblem("invalid_body", 400, f"Unknown Yurt-Version {version!r}.", line=None)
     tables = {table.name: _TableTranslation.of(table, migration, former) for table in model.tables}
@@ -32,13 +37,13 @@ def translation(model: Model, version: str, former: Blueprint | None) -> Transla
 @dataclass(frozen=True)
 class _TableTranslation:
     """`renames`: today's name of a former one. `gone`: former columns that are no more. `defaults`: what new columns
-    hold in rows that knew nothing of them. `respelt`: columns whose numbers are texts today.
+    hold in rows that knew nothing of them. `families`: the kinds of those whose type is another today.
     """
 
     renames: Mapping[str, str]
     gone: frozenset[str]
     defaults: Row
-    respelt: frozenset[str]
+    families: Mapping[str, str]
 
     @classmethod
     def of(cls, table: Table, migration: Migration | None, former: Blueprint | None) -> "_TableTranslation":
@@ -52,25 +57,39 @@ class _TableTranslation:
             renames,
             frozenset(types.keys() - table.by_name.keys()),
             defaults,
-            frozenset(
-                name
-                for name, type_text in types.items()
-                if name in table.by_name
-                and kind(type_text) not in {NUMERIC, TEXT}
-                and kind(table.by_name[name].type) in {NUMERIC, TEXT}
-            ),
+            {
+                column.name: kind(column.type)
+                for column in table.columns
+                if column.name in types and types[column.name] != column.type
+            },
         )
 
     def row(self, row: Row) -> dict[str, Any]:
         renamed = {self.renames.get(name, name): value for name, value in row.items()}
         return {
-            name: str(value) if name in self.respelt and type(value) in {int, float} else value
+            name: _respelt(self.families[name], value) if name in self.families else value
             for name, value in renamed.items()
             if name not in self.gone
         }
 
     def filled(self, row: Row) -> dict[str, Any]:
         return {**self.defaults, **self.row(row)}
+
+
+def _respelt(family: str, value: Any) -> Any:
+    """A value as another kind spells it, where PostgreSQL's own cast leaves no doubt; else as it is."""
+    if family in {NUMERIC, TEXT} and isinstance(value, bool | int | float):
+        return canonical_json(value)
+    if family == INTEGER and isinstance(value, bool):
+        return int(value)
+    if family == INTEGER and isinstance(value, str) and (whole := _WHOLE.fullmatch(value)):
+        return whole[1]
+    if family == BOOLEAN and type(value) is int:
+        return value != 0
+    if family in {REAL, DOUBLE} and isinstance(value, str):
+        with suppress(ValueError):
+            return from_wire("double precision", value)
+    return value
 
 
 def _translate(tables: Mapping[str, _TableTranslation], gone: set[str], document: dict[str, Any]) -> None:

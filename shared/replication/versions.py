@@ -30,11 +30,18 @@ def find(conn: Connection[Any], application: str, version: str) -> Blueprint | N
 
 
 def record(conn: Connection[Any], application: str, model: Model) -> None:
-    """Remember what replicas of the present version are."""
+    """Remember what replicas of the present version are.
+
+    What the first of them were stays: indexes and references, which may come and go, differ from replica to replica.
+    """
+    version, now = model.manifest.configuration.version, blueprint(model)
+    known = find(conn, application, version)
+    if known and known.holds_as(now):
+        return
     conn.execute(
         "INSERT INTO yurt.versions (application, version, blueprint) VALUES (%s, %s, %s)"
         " ON CONFLICT (application, version) DO UPDATE SET blueprint = excluded.blueprint",
-        [application, model.manifest.configuration.version, Json(blueprint(model).to_json())],
+        [application, version, Json(now.to_json())],
     )
 
 
@@ -44,7 +51,7 @@ def mistakes(conn: Connection[Any], application: str, model: Model) -> list[Mist
     found = []
     version, now = model.manifest.configuration.version, blueprint(model)
     same = before.get(version)
-    if same and (same.columns, same.aggregates) != (now.columns, now.aggregates) and _in_use(conn, application):
+    if same and not same.holds_as(now) and _in_use(conn, application):
         found.append(Mistake("configuration.version", _ALTERED.format(version=version)))
     for at, migration in enumerate(model.manifest.migrations):
         if migration.from_version in before:

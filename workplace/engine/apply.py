@@ -9,7 +9,7 @@ from typing import Any
 from shared.protocol import values
 from shared.protocol.digest import bucket_of, quote, row_encoder
 from shared.protocol.statements import EndsTransaction, statements
-from workplace.engine import problems, unsent
+from workplace.engine import outbox, problems, unsent
 from workplace.engine.failures import UnexpectedAnswer
 from workplace.engine.freeze import count_changes, freeze_within
 from workplace.engine.layout import Aggregate, Key, Layout, Table
@@ -87,14 +87,15 @@ def _attempt(replica: Replica, delta: Delta, schema: Schema | None, last_message
 
 def _change_schema(replica: Replica, schema: Schema, last_message: int) -> int:
     """Freezes what was edited since the push in the words it was written in, then runs the SQL."""
-    connection, number = replica.connection, schema.next_message
+    connection = replica.connection
+    number = max([schema.next_message, *(held + 1 for held in outbox.held(connection))])
     while count_changes(connection):
         freeze_within(connection, replica.layout, number, str(replica.get("version")))
         number += 1
     try:
         for statement in statements(schema.sql):
             connection.execute(statement)
-    except EndsTransaction as error:
+    except (EndsTransaction, sqlite3.Error) as error:
         raise UnexpectedAnswer("damaged_schema", str(error)) from error
     replica.reload()
     return last_message

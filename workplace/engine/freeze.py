@@ -74,6 +74,8 @@ def freeze_within(connection: sqlite3.Connection, layout: Layout, number: int, v
         change = Change(*connection.execute(_CHANGE, (seq,)).fetchone())
         key = _wire_key(layout, change)
         earlier = kept.get((change.table, problems.key_text(key)))
+        if earlier is not None and earlier["version"] != version and change.table in layout:
+            earlier = _renamed(layout[change.table], earlier)
         try:
             line = _line(connection, layout, change, key, earlier)
             encoded = _encode(line) if line else b""
@@ -144,6 +146,18 @@ def _told(aggregate: Aggregate, change: Change, key: dict[str, Any], earlier: Li
         "seq": change.seq, "table": change.table, "key": key, "op": "put", "base": base, "before": before,
         "parts_before": parts_before, "edited_at": change.edited_at, "edited_by": change.edited_by,
     }  # fmt: skip
+
+
+def _renamed(aggregate: Aggregate, earlier: Line) -> Line:
+    """A line in another version's names: what it edited is not known in today's, so all counts as edited."""
+    root, touched = aggregate.root, earlier["parts_before"]
+    return {
+        **earlier,
+        "before": {
+            column.name: None for column in root.columns if not column.generated and column.name not in root.key
+        },
+        "parts_before": {part.table.name: [] for part in aggregate.parts if part.table.name in touched},
+    }
 
 
 def _parts(connection: sqlite3.Connection, aggregate: Aggregate, told: Line, key: Key) -> dict[str, list[Line]]:

@@ -56,11 +56,11 @@ def open_problems(connection: sqlite3.Connection) -> list[Problem]:
 
 
 def local_problems(connection: sqlite3.Connection) -> dict[tuple[str, str], dict[str, Any]]:
-    """The lines that never reached the service, by table and `key_text`."""
+    """The lines that never reached the service, by table and `key_text`, each with the `version` it was written in."""
     rows = connection.execute(
-        "SELECT table_name, key, pushed FROM yurt_problems WHERE kind = 'local' AND state = 'open' ORDER BY id"
+        "SELECT table_name, key, pushed, version FROM yurt_problems WHERE kind = 'local' AND state = 'open' ORDER BY id"
     )
-    return {(table, key): json.loads(pushed) for table, key, pushed in rows}
+    return {(table, key): {**json.loads(pushed), "version": version} for table, key, pushed, version in rows}
 
 
 def record_answer(connection: sqlite3.Connection, message: Held, results: Iterable[Mapping[str, Any]]) -> int:

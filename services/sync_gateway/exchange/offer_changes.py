@@ -56,8 +56,8 @@ async def offer_changes(
     `invalid_request` (no position of this history), `exchange_over` (the application was upgraded meanwhile),
     `application_unavailable`.
     """
-    application = await catalogue.get(workplace.application)
     opened = exchange.opened
+    application = await catalogue.get(workplace.application, version=opened["version"])
     if application.version != opened["version"]:
         raise Problem("exchange_over", "The application has another version now. Open a new exchange.")
     now = scope_of(workplace)

@@ -14,8 +14,8 @@ async def offer_schema(catalogue: ApplicationCatalogue, databases: ApplicationDa
     Problems `not_found` (this exchange has none), `exchange_over` (the application was upgraded again),
     `application_unavailable`.
     """
-    application = await catalogue.get(exchange.application)
     version, held = exchange.opened["version"], exchange.opened["former"]
+    application = await catalogue.get(exchange.application, version=version)
     if held is None:
         raise Problem("not_found", "This exchange has no schema.")
     if application.version != version:
@@ -25,7 +25,6 @@ async def offer_schema(catalogue: ApplicationCatalogue, databases: ApplicationDa
         former = versions.find(connection, application.code, held)
         if former is None:
             raise Problem("exchange_over", "The application was attached anew. Open a new exchange.")
-        migration = next((known for known in model.manifest.migrations if known.from_version == held), None)
-        return upgrade.upgrade(former, model, migration)
+        return upgrade.upgrade(former, model, model.manifest.migration(held))
 
     return await databases.run(application, schema)

@@ -22,14 +22,12 @@ from services.sync_gateway.settings import ExchangeSettings
 from services.sync_gateway.tables import Activation, Exchange, KnownScope, Workplace
 from shared.replication import capture, opening, ranges, upgrade, versions
 from shared.replication.blueprint import Blueprint
+from shared.replication.manifest import Configuration
 from shared.replication.model import Model
 from shared.replication.opening import Opening
 from shared.replication.scope import Scope
 from shared.runtime.database import Sessions
 from shared.runtime.problem import Problem
-
-# Name and version.
-Configuration = tuple[str, str]
 
 
 class Greeting(BaseModel):
@@ -111,18 +109,21 @@ async def open_exchange(
     require_program(greeting.program, settings.minimal_program)
     if replica.replica != greeting.replica_id or known.activation.replica != replica.replica:
         raise Problem("activated_elsewhere", "This token was given to another replica of the workplace.")
-    application = await catalogue.get(workplace.application)
-    held, present = (greeting.configuration, greeting.version), (application.configuration, application.version)
-    if held != present:
+    look = partial(_look, workplace.application, known, greeting)
+    application = await catalogue.get(workplace.application, version=greeting.version)
+    try:
+        seen = await databases.run(application, look, anew=True)
+    except Problem as problem:
+        if problem.code != "configuration_changed":
+            raise
+        # Another gateway may have attached a new version that this one has not heard of.
         application = await catalogue.get(workplace.application, fresh=True)
-        present = (application.configuration, application.version)
-    look = partial(_look, application.code, known, greeting, held, present)
-    seen = await databases.run(application, look, anew=True)
-    found, leased = seen.opening, seen.leased
+        seen = await databases.run(application, look, anew=True)
+    found, leased, present = seen.opening, seen.leased, application.version
     resync = _resync(found, reissued=known.reissued)
     idle = (
         found.idle
-        and held == present
+        and greeting.version == present
         and not (greeting.pending or greeting.sending or greeting.verify or leased or resync)
         and not known.activation.differing
         and known.held == known.scope
@@ -146,8 +147,8 @@ async def open_exchange(
             "next_message": found.next_message,
             "reset": resync is not None,
             "repair": {**(known.activation.differing or {}), **{table: [] for table in seen.altered}},
-            "version": application.version,
-            "former": greeting.version if held != present else None,
+            "version": present,
+            "former": greeting.version if greeting.version != present else None,
         },
         unsent=greeting.pending,
     )
@@ -167,8 +168,8 @@ async def open_exchange(
         "expires_at": wire_time(exchange.expires_at),
         "next_message": found.next_message,
         "last_result": found.last_result,
-        "schema": {"version": application.version, "url": f"{exchanges_url}/{exchange.id}/schema"}
-        if held != present
+        "schema": {"version": present, "url": f"{exchanges_url}/{exchange.id}/schema"}
+        if greeting.version != present
         else None,
         "resync": resync,
         "backoff": None,
@@ -189,14 +190,12 @@ def _look(
     code: str,
     known: _Known,
     greeting: Greeting,
-    held: Configuration,
-    present: Configuration,
     conn: Connection,
     model: Model,
 ) -> _Seen:
     identity = str(known.workplace.id)
     _require_attached(conn, code, model)
-    former = _former(conn, code, held, present)
+    former = _former(conn, code, greeting, model.manifest.configuration)
     found = opening.inspect(
         conn,
         code,
@@ -213,20 +212,21 @@ def _look(
     if found.resync or known.reissued:
         leased = ranges.renew(conn, code, model, identity)
     else:
-        # A table that is new to the replica has no key of its own yet.
-        new = {table.name: 0 for table in model.tables if former and not former.columns_of(table.name)}
-        leased = ranges.lease(conn, code, model, identity, {**new, **(greeting.free or {})})
+        # What the schema makes leased has no key of its own yet.
+        anew = upgrade.newly_leased(former, model, model.manifest.migration(greeting.version)) if former else ()
+        leased = ranges.lease(conn, code, model, identity, {**dict.fromkeys(anew, 0), **(greeting.free or {})})
     leased = {table: lease for table, lease in leased.items() if lease["spans"]}
     return _Seen(found, leased, upgrade.altered(former, model) if former else ())
 
 
-def _former(conn: Connection, code: str, held: Configuration, present: Configuration) -> Blueprint | None:
+def _former(conn: Connection, code: str, greeting: Greeting, present: Configuration) -> Blueprint | None:
     """What a replica of a former version is, None for one of today's. Problem `configuration_changed`."""
-    if held == present:
+    of_this = greeting.configuration == present.name
+    if of_this and greeting.version == present.version:
         return None
-    former = versions.find(conn, code, held[1]) if held[0] == present[0] else None
+    former = versions.find(conn, code, greeting.version) if of_this else None
     if former is None:
-        raise unknown_configuration(held, present)
+        raise unknown_configuration((greeting.configuration, greeting.version), (present.name, present.version))
     return former
 
 

@@ -34,7 +34,7 @@ async def receive_message(
     Problems `message_gap`, `message_old`, `message_differs`, `invalid_body`, `duplicate_key`,
     `application_unavailable`; then nothing is applied.
     """
-    application = await catalogue.get(workplace.application)
+    application = await catalogue.get(workplace.application, version=exchange.opened["version"])
 
     def apply(connection: Connection, model: Model) -> dict[str, Any]:
         message = Message(number, body.decode(), version)

@@ -37,6 +37,7 @@ EITHER: list[tuple[str, str, Any]] = [
 REPLICAS: list[tuple[str, str, Any]] = [
     ("GET", "/exchanges/{exchange}/changes?after=1:1:", None),
     ("GET", "/exchanges/{exchange}/delta", None),
+    ("GET", "/exchanges/{exchange}/schema", None),
     ("POST", "/exchanges/{exchange}/messages/{number}", NEW),
     ("POST", "/exchanges/{exchange}/completion", COMPLETION),
     ("DELETE", "/exchanges/{exchange}", None),
