@@ -134,11 +134,12 @@ class Prey:
             body = self.client.greeting() | {"pending": 1}
         return await self.stand.client.request(method, path, json=body, headers=headers)
 
-    async def state(self) -> dict[str, dict[str, str]]:
-        """All rows of all databases."""
+    async def state(self) -> set[tuple[str, str, str]]:
+        """Database, table and rows of all tables of all databases."""
         await self.stand.settled()
         urls = [self.stand.application_url, *self.stand.databases]
-        return {url: await asyncio.to_thread(contents, url) for url in urls}
+        found = [(url, await asyncio.to_thread(contents, url)) for url in urls]
+        return {(url, table, rows) for url, tables in found for table, rows in tables.items()}
 
 
 @pytest.fixture
