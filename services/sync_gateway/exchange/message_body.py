@@ -25,13 +25,16 @@ class MessageBody:
         self._gzipped = gzipped
         self.decoded_size = decoded_size
 
-    def decode(self) -> bytes:
-        """The decoded bytes, whose size was found to be within the limits."""
+    def decode(self) -> bytes | bytearray:
+        """The decoded bytes, whose size was found to be within the limits; they are in memory once."""
         self._file.seek(0)
         if not self._gzipped:
             return self._file.read()
-        decoder = _Gunzip()
-        return b"".join(piece for chunk in iter(lambda: self._file.read(_STEP), b"") for piece in decoder.feed(chunk))
+        decoder, decoded, end = _Gunzip(), bytearray(self.decoded_size), 0
+        for chunk in iter(lambda: self._file.read(_STEP), b""):
+            for piece in decoder.feed(chunk):
+                decoded[end : (end := end + len(piece))] = piece
+        return decoded
 
     def close(self) -> None:
         """Drop the spooled bytes."""
@@ -104,13 +107,18 @@ def invalid_body(detail: str) -> Problem:
 
 
 class _Size:
-    """Counts decoded bytes and lines, and stops at the limits of the protocol."""
+    """Counts decoded bytes and lines, and stops at the limits of the protocol.
+
+    Counts JSON values, too, by commas and brackets (those in texts as well): in memory they are far larger than here.
+    """
 
     def __init__(self, limits: ExchangeSettings) -> None:
         self._limits = limits
         self._line_open = False
         self.bytes = 0
         self.lines = 0
+        self.values = 0
+        self.containers = 0
 
     def add(self, piece: bytes) -> None:
         """Raises Problem `message_too_large` or `aggregate_too_large`."""
@@ -118,11 +126,15 @@ class _Size:
             return
         self.bytes += len(piece)
         self.lines += piece.count(b"\n")
+        containers = piece.count(b"[") + piece.count(b"{")
+        self.containers += containers
+        self.values += containers + piece.count(b",")
         self._line_open = not piece.endswith(b"\n")
         several = self.lines + self._line_open > 1
         if self.lines + self._line_open > self._limits.message_aggregates:
             raise _too_large(single=False, limits=self._limits)
-        if self.bytes > (self._limits.message_limit if several else self._limits.aggregate_limit):
+        large = self.bytes > (self._limits.message_limit if several else self._limits.aggregate_limit)
+        if large or self.values > self._limits.message_values or self.containers > self._limits.message_containers:
             raise _too_large(single=not several, limits=self._limits)
 
 
@@ -165,9 +177,10 @@ def _take(file: IO[bytes], decoder: _Gunzip | None, size: _Size, chunk: bytes) -
 
 
 def _too_large(*, single: bool, limits: ExchangeSettings) -> Problem:
+    values = f"{limits.message_values} JSON values, {limits.message_containers} of them lists and objects"
     if single:
-        return Problem("aggregate_too_large", f"An object may have {limits.aggregate_limit} bytes.")
-    return Problem(
-        "message_too_large",
-        f"A message may have {limits.message_aggregates} objects and {limits.message_limit} bytes decoded.",
+        return Problem("aggregate_too_large", f"An object may have {limits.aggregate_limit} bytes and {values}.")
+    detail = (
+        f"A message may have {limits.message_aggregates} objects, {limits.message_limit} bytes decoded and {values}."
     )
+    return Problem("message_too_large", detail)
