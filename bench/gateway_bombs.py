@@ -38,7 +38,7 @@ from tests.integration.contents import contents
 
 MB = 1_000_000
 ALLOWED_MEMORY = 200 * MB
-ALLOWED_LARGE = 500 * MB  # for a single aggregate of nearly 64 MB: the protocol has them, the gateway one at a time
+ALLOWED_LARGE = 500 * MB  # for several at once, and a single aggregate of nearly 64 MB, as the protocol has them
 ALLOWED_WAIT = 2.0
 TOO_LARGE, INVALID, REFUSED = {413}, {400, 422}, {400, 401, 403, 404, 405, 413, 414, 415, 422, 431}
 
@@ -265,6 +265,10 @@ class Bombs:
         yield self.message("8 × 60 MB of empty lists", REFUSED, self.raw_line("op", lists), at_once=8)
         string = b'"%b"' % (b"x" * 60 * MB)
         yield self._large(self.message("8 × a string of 60 MB", {400}, self.raw_line("op", string), at_once=8))
+        for count in (900_000, 1_900_000):
+            letters = b"[%b]" % b",".join([b'"a"'] * count)
+            name = f"8 × {count:,} letters as `op`"
+            yield self._large(self.message(name, {400}, self.raw_line("op", letters), at_once=8))
         slow = self.unending("100 × 3 s of a byte now and then", {400}, partial(trickle, 3.0, ndjson(self.line())))
         yield Bomb(slow.name, slow.statuses, slow.method, slow.path, slow.headers, slow.body, at_once=100)
 
@@ -305,9 +309,7 @@ class Bombs:
     def of_good_ones(self) -> Iterator[Bomb]:
         """Large messages with nothing wrong: they are applied."""
         first = self._office.first
-        size = len(ndjson(new_task(self._workplace, first, title="x" * 1000)))
-        tasks = (new_task(self._workplace, first, n, title="x" * 1000) for n in range(15_900_000 // (size + 5)))
-        yield self._numbered(1, "a message of 16 MB, applied", ndjson(*tasks))
+        yield self._numbered(1, "a message of 16 MB, applied", self._tasks())
         order, customer = str(uuid4()), self._office.customer(first)
         values = {"organisation_id": first, "customer_id": customer, "ordered_on": "2026-05-05"}
         row = new(self._workplace, "orders", {"id": order}, **values)
@@ -317,6 +319,14 @@ class Bombs:
         yield self._large(self._numbered(3, "a text of 60 MB, applied", text))
         keys = self.raw_line("op", b'"put",%b' % b",".join(b'"%d":0' % n for n in range(1_000_000)))
         yield self._numbered(4, "a line with a million members nobody knows, applied", keys)
+        once = self._numbered(5, "8 × the same message of 16 MB, applied once", self._tasks())
+        yield self._large(replace(once, at_once=8))
+
+    def _tasks(self) -> bytes:
+        """Nearly 16 MB of new objects."""
+        size = len(ndjson(new_task(self._workplace, self._office.first, 10_000, title="x" * 1000)))
+        some = range(15_900_000 // size)
+        return ndjson(*(new_task(self._workplace, self._office.first, n, title="x" * 1000) for n in some))
 
     @staticmethod
     def _large(bomb: Bomb) -> Bomb:

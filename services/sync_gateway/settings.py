@@ -75,7 +75,7 @@ class DoorSettings(Settings):
     application_connections: int = Field(default=8, gt=0)  # per named connection
     application_timeout: float = 5
     application_binds_for: float = Field(default=5, ge=0)  # an altered table is noticed after so many seconds
-    heavy_messages: int = Field(default=4, gt=0)  # messages in memory at one time, beside one larger aggregate
+    heavy_messages: int = Field(default=4, gt=0)  # messages in memory at one time, beside one large one
 
 
 class AllSettings(NamedTuple):

@@ -18,12 +18,16 @@ _IN_MEMORY = 1 << 20
 
 
 class MessageBody:
-    """A message as it was sent, spooled beyond a megabyte. `decode` gives its NDJSON; close it afterwards."""
+    """A message as it was sent, spooled beyond a megabyte. `decode` gives its NDJSON; close it afterwards.
 
-    def __init__(self, file: IO[bytes], *, gzipped: bool, decoded_size: int) -> None:
+    `large`: it takes so much memory, by its bytes or its values, that it should be the only such one there.
+    """
+
+    def __init__(self, file: IO[bytes], *, gzipped: bool, decoded_size: int, large: bool) -> None:
         self._file = file
         self._gzipped = gzipped
         self.decoded_size = decoded_size
+        self.large = large
 
     def decode(self) -> bytes | bytearray:
         """The decoded bytes, whose size was found to be within the limits; they are in memory once."""
@@ -56,16 +60,17 @@ async def receive(
     gzipped = coding != "identity"
     file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # closed by the caller
     try:
-        decoded_size = await _spool(file, chunks, expected, limits, gzipped=gzipped)
+        size = await _spool(file, chunks, expected, limits, gzipped=gzipped)
     except BaseException:
         file.close()
         raise
-    return MessageBody(file, gzipped=gzipped, decoded_size=decoded_size)
+    large = size.bytes > limits.message_limit or size.values > limits.message_values // 2
+    return MessageBody(file, gzipped=gzipped, decoded_size=size.bytes, large=large)
 
 
 async def _spool(
     file: IO[bytes], chunks: AsyncIterator[bytes], expected: bytes, limits: ExchangeSettings, *, gzipped: bool
-) -> int:
+) -> "_Size":
     """Write the bytes as sent into `file`; the size of the decoded ones."""
     size = _Size(limits)
     decoder = _Gunzip() if gzipped else None
@@ -83,7 +88,7 @@ async def _spool(
         raise Problem("digest_mismatch", "The body arrived damaged: its SHA-256 is not the one in Content-Digest.")
     if decoder is not None and not decoder.whole:
         raise invalid_body("The gzip stream ends too early.")
-    return size.bytes
+    return size
 
 
 def expected_digest(header: str | None) -> bytes:

@@ -120,7 +120,7 @@ async def post_message(
             parts.sessions,
             parts.catalogue,
             parts.databases,
-            parts.huge if body.decoded_size > parts.exchange.message_limit else parts.heavy,
+            parts.huge if body.large else parts.heavy,
             replica,
             *living,
             int(number),

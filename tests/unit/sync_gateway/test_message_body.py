@@ -82,6 +82,19 @@ async def test_a_message_has_so_many_values_and_so_many_lists_and_objects() -> N
         (await received(content, None, limits)).close()
 
 
+async def test_a_message_is_large_by_its_bytes_or_by_its_values() -> None:
+    limits = ExchangeSettings(message_limit=1000, message_values=10)
+    for content, large in (
+        (b"x" * 1000, False),
+        (b"x" * 1001, True),
+        (b"[0,0,0,0,0]", False),
+        (b"[0,0,0,0,0,0]", True),
+    ):
+        found = await received(content, None, limits)
+        assert found.large is large
+        found.close()
+
+
 async def test_a_decoded_message_is_in_memory_once() -> None:
     packed = gzip.compress(b"0" * 20_000_000)
     found = await receive(chunks(packed, 1 << 16), header(packed), "gzip", ExchangeSettings())
