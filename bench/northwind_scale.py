@@ -8,8 +8,6 @@ import argparse
 import sqlite3
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 import psutil
 import psycopg
 
+from bench.figures import peak_memories, timed
 from deploy.demo.cloud import ROOT, fill
 from deploy.demo.computer import Computer
 from deploy.demo.doors import Operator, Person
@@ -28,14 +27,6 @@ from deploy.stack.stack import Stack
 PLOT = read_plot("northwind")
 PASSWORD = "northwind-in-bulk-42"
 MOVED = 10_000
-
-
-def timed(name: str, work: Callable[[], Any]) -> Any:
-    """What `work` returns; prints its wall time."""
-    began = time.perf_counter()
-    result = work()
-    print(f"{name:58} {time.perf_counter() - began:8.2f} s", flush=True)
-    return result
 
 
 def widen(stack: Stack, orders: int) -> str:
@@ -85,15 +76,6 @@ def create(person: Person) -> dict[str, Any]:
     return workplace
 
 
-def peak_memory(stack: Stack) -> dict[str, int]:
-    """The largest resident size of each service process so far, in bytes (the kernel's VmHWM)."""
-    peaks = {}
-    for name, service in stack.services.items():
-        status = Path(f"/proc/{service.pid}/status").read_text(encoding="ascii")
-        peaks[name] = next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
-    return peaks
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench.northwind_scale", description=__doc__)
     parser.add_argument("orders", type=int, nargs="?", default=100_000)
@@ -110,12 +92,12 @@ def main() -> int:
 def measure(stack: Stack, operator: Operator, folder: Path, orders: int) -> None:
     url = widen(stack, orders)
     person = attach(stack, operator)
-    before = peak_memory(stack)
+    before = peak_memories(stack)
     print(f"\n{orders:,} orders; {psutil.cpu_count()} cores\n")
     timed("bare COPY of all rows to a file", lambda: copy_out(url, folder))
     workplace = timed("create a workplace, request to ready (cold)", lambda: create(person))
     package = workplace["package"]
-    after = peak_memory(stack)
+    after = peak_memories(stack)
     print(f"{'package':58} {package['size'] / 1e6:8.1f} MB")
     for service, peak in after.items():
         grown = (peak - before[service]) / 1e6

@@ -47,8 +47,7 @@ async def serve() -> None:
         )
         for app in (seats, workplaces, builder):
             await running.enter_async_context(app.router.lifespan_context(app))
-        config = uvicorn.Config(gateway, host=service.host, port=service.port)
-        await uvicorn.Server(config).serve()
+        await uvicorn.Server(sync_gateway.uvicorn_config(gateway, service)).serve()
 
 
 if __name__ == "__main__":

@@ -23,6 +23,9 @@ from shared.contracts.services import SERVICES
 
 ROOT = Path(__file__).parent.parent.parent
 
+# Read by glibc: what a large message took goes back to the system, not into a heap of each thread.
+GIVE_MEMORY_BACK = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "1000000"}
+
 DEMO_APPLICATIONS = ("accounting_kz", "northwind")
 
 
@@ -83,6 +86,7 @@ class Stack:
         port = self._settings.port or free_port()
         self.url = f"http://127.0.0.1:{port}"
         common = {
+            **GIVE_MEMORY_BACK,
             **self._environment,
             **self._demo_connections(),
             "PYTHONPATH": str(ROOT),

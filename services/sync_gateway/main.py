@@ -35,6 +35,7 @@ NAME = "sync-gateway"
 TIDY_EVERY = 30.0
 SWEEP_EVERY = 3600.0
 SHUTDOWN_SECONDS = 10
+HEAD_LIMIT = 128 * 1024  # bytes of a request before its body: room for a position of 100,000 characters
 
 
 def create_app(
@@ -63,6 +64,7 @@ def create_app(
         feed=WorkplaceFeed(database.conninfo(engine)),
         bus=bus,
         heavy=CapacityLimiter(door.heavy_messages),
+        huge=CapacityLimiter(1),
         door=door,
         exchange=settings.exchange,
         operator_token=settings.operator.resolve(settings.service.home),
@@ -124,8 +126,18 @@ async def serve() -> None:
 
 
 def uvicorn_config(app: FastAPI, service: ServiceSettings) -> uvicorn.Config:
-    """How the public door is served: watchers of events do not hold up the end of the process."""
-    return uvicorn.Config(app, host=service.host, port=service.port, timeout_graceful_shutdown=SHUTDOWN_SECONDS)
+    """How the public door is served: heads are bounded, watchers of events do not hold up the end of the process.
+
+    By h11, because httptools takes in a head of any size.
+    """
+    return uvicorn.Config(
+        app,
+        host=service.host,
+        port=service.port,
+        http="h11",
+        h11_max_incomplete_event_size=HEAD_LIMIT,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
 
 
 if __name__ == "__main__":

@@ -53,6 +53,8 @@ class ExchangeSettings(Settings):
     message_limit: int = 16_000_000
     aggregate_limit: int = 64_000_000
     message_aggregates: int = 20_000
+    message_values: int = 2_000_000  # JSON values, also of a single aggregate
+    message_containers: int = 500_000  # lists and objects among them
     delta_direct_limit: int = 8_000_000
     maintenance: bool = False
     minimal_program: str | None = None  # name/version: an older program of that name is told to update
@@ -76,7 +78,7 @@ class DoorSettings(Settings):
     application_connections: int = Field(default=8, gt=0)  # per named connection
     application_timeout: float = 5
     application_binds_for: float = Field(default=5, ge=0)  # an altered table is noticed after so many seconds
-    heavy_messages: int = Field(default=4, gt=0)  # messages held in memory at one time
+    heavy_messages: int = Field(default=4, gt=0)  # messages in memory at one time, beside one large one
 
 
 class HistorySettings(Settings):

@@ -27,7 +27,7 @@ class Message:
     """A decoded message: its number, its NDJSON body, and the configuration version it was written in."""
 
     number: int
-    body: bytes
+    body: bytes | bytearray
     version: str
 
 

@@ -27,7 +27,7 @@ def check_row(table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
             check_value(column.type, row[column.name])
         except WireInvalid as error:
             raise WireInvalid(f"{table.name}.{column.name}: {error}") from error
-    return writable
+    return writable if len(writable) < len(row) else row  # there may be hundreds of thousands: no second one in memory
 
 
 def for_database(table: Table, row: Mapping[str, Any]) -> Mapping[str, Any]:

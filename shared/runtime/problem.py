@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.protocol.errors import ERRORS, Language
 
 MEDIA_TYPE = "application/problem+json"
+MISTAKES_SHOWN = 100
 
 _CODE_OF_STATUS = {
     400: "bad_request",
@@ -97,7 +98,8 @@ async def _render_problem(request: Request, error: Exception) -> Response:
 
 async def _render_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    mistakes = [{"place": ".".join(str(part) for part in e["loc"]), "text": e["msg"]} for e in error.errors()]
+    shown = error.errors()[:MISTAKES_SHOWN]
+    mistakes = [{"place": ".".join(str(part)[:200] for part in e["loc"]), "text": e["msg"]} for e in shown]
     detail = "; ".join(f"{mistake['place']}: {mistake['text']}" for mistake in mistakes)
     return response(Problem("invalid_request", detail, mistakes=mistakes), request.headers)
 

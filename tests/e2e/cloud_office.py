@@ -9,7 +9,7 @@ import httpx
 
 from deploy.demo.doors import Operator, Person
 from deploy.demo.narrator import Narrator
-from deploy.demo.plot import read_plot
+from deploy.demo.plot import Plot, read_plot
 from deploy.demo.story import PASSWORD, attach, fill_the_cloud
 from deploy.stack.stack import Stack
 
@@ -59,11 +59,11 @@ class CloudOffice:
 
 
 @contextmanager
-def cloud_office(stack: Stack) -> Iterator[CloudOffice]:
+def cloud_office(stack: Stack, plot: Plot = PLOT) -> Iterator[CloudOffice]:
     """The accounting application filled, attached, and somebody signed in."""
     nobody = Narrator.silent()
-    fill_the_cloud(nobody, stack, PLOT)
-    with Operator(stack.url, stack.operator_token) as operator, attach(nobody, stack, PLOT, operator) as person:
+    fill_the_cloud(nobody, stack, plot)
+    with Operator(stack.url, stack.operator_token) as operator, attach(nobody, stack, plot, operator) as person:
         yield CloudOffice(stack, operator, person)
 
 

@@ -18,20 +18,27 @@ _IN_MEMORY = 1 << 20
 
 
 class MessageBody:
-    """A message as it was sent, spooled beyond a megabyte. `decode` gives its NDJSON; close it afterwards."""
+    """A message as it was sent, spooled beyond a megabyte. `decode` gives its NDJSON; close it afterwards.
 
-    def __init__(self, file: IO[bytes], *, gzipped: bool, decoded_size: int) -> None:
+    `large`: it takes so much memory, by its bytes or its values, that it should be the only such one there.
+    """
+
+    def __init__(self, file: IO[bytes], *, gzipped: bool, decoded_size: int, large: bool) -> None:
         self._file = file
         self._gzipped = gzipped
         self.decoded_size = decoded_size
+        self.large = large
 
-    def decode(self) -> bytes:
-        """The decoded bytes, whose size was found to be within the limits."""
+    def decode(self) -> bytes | bytearray:
+        """The decoded bytes, whose size was found to be within the limits; they are in memory once."""
         self._file.seek(0)
         if not self._gzipped:
             return self._file.read()
-        decoder = _Gunzip()
-        return b"".join(piece for chunk in iter(lambda: self._file.read(_STEP), b"") for piece in decoder.feed(chunk))
+        decoder, decoded, end = _Gunzip(), bytearray(self.decoded_size), 0
+        for chunk in iter(lambda: self._file.read(_STEP), b""):
+            for piece in decoder.feed(chunk):
+                decoded[end : (end := end + len(piece))] = piece
+        return decoded
 
     def close(self) -> None:
         """Drop the spooled bytes."""
@@ -53,16 +60,17 @@ async def receive(
     gzipped = coding != "identity"
     file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # closed by the caller
     try:
-        decoded_size = await _spool(file, chunks, expected, limits, gzipped=gzipped)
+        size = await _spool(file, chunks, expected, limits, gzipped=gzipped)
     except BaseException:
         file.close()
         raise
-    return MessageBody(file, gzipped=gzipped, decoded_size=decoded_size)
+    large = size.bytes > limits.message_limit or size.values > limits.message_values // 2
+    return MessageBody(file, gzipped=gzipped, decoded_size=size.bytes, large=large)
 
 
 async def _spool(
     file: IO[bytes], chunks: AsyncIterator[bytes], expected: bytes, limits: ExchangeSettings, *, gzipped: bool
-) -> int:
+) -> "_Size":
     """Write the bytes as sent into `file`; the size of the decoded ones."""
     size = _Size(limits)
     decoder = _Gunzip() if gzipped else None
@@ -80,7 +88,7 @@ async def _spool(
         raise Problem("digest_mismatch", "The body arrived damaged: its SHA-256 is not the one in Content-Digest.")
     if decoder is not None and not decoder.whole:
         raise invalid_body("The gzip stream ends too early.")
-    return size.bytes
+    return size
 
 
 def expected_digest(header: str | None) -> bytes:
@@ -104,13 +112,18 @@ def invalid_body(detail: str) -> Problem:
 
 
 class _Size:
-    """Counts decoded bytes and lines, and stops at the limits of the protocol."""
+    """Counts decoded bytes and lines, and stops at the limits of the protocol.
+
+    Counts JSON values, too, by commas and brackets (those in texts as well): in memory they are far larger than here.
+    """
 
     def __init__(self, limits: ExchangeSettings) -> None:
         self._limits = limits
         self._line_open = False
         self.bytes = 0
         self.lines = 0
+        self.values = 0
+        self.containers = 0
 
     def add(self, piece: bytes) -> None:
         """Raises Problem `message_too_large` or `aggregate_too_large`."""
@@ -118,11 +131,15 @@ class _Size:
             return
         self.bytes += len(piece)
         self.lines += piece.count(b"\n")
+        containers = piece.count(b"[") + piece.count(b"{")
+        self.containers += containers
+        self.values += containers + piece.count(b",")
         self._line_open = not piece.endswith(b"\n")
         several = self.lines + self._line_open > 1
         if self.lines + self._line_open > self._limits.message_aggregates:
             raise _too_large(single=False, limits=self._limits)
-        if self.bytes > (self._limits.message_limit if several else self._limits.aggregate_limit):
+        large = self.bytes > (self._limits.message_limit if several else self._limits.aggregate_limit)
+        if large or self.values > self._limits.message_values or self.containers > self._limits.message_containers:
             raise _too_large(single=not several, limits=self._limits)
 
 
@@ -165,9 +182,10 @@ def _take(file: IO[bytes], decoder: _Gunzip | None, size: _Size, chunk: bytes) -
 
 
 def _too_large(*, single: bool, limits: ExchangeSettings) -> Problem:
+    values = f"{limits.message_values} JSON values, {limits.message_containers} of them lists and objects"
     if single:
-        return Problem("aggregate_too_large", f"An object may have {limits.aggregate_limit} bytes.")
-    return Problem(
-        "message_too_large",
-        f"A message may have {limits.message_aggregates} objects and {limits.message_limit} bytes decoded.",
+        return Problem("aggregate_too_large", f"An object may have {limits.aggregate_limit} bytes and {values}.")
+    detail = (
+        f"A message may have {limits.message_aggregates} objects, {limits.message_limit} bytes decoded and {values}."
     )
+    return Problem("message_too_large", detail)

@@ -21,7 +21,7 @@ async def receive_message(
     sessions: Sessions,
     catalogue: ApplicationCatalogue,
     databases: ApplicationDatabases,
-    heavy: CapacityLimiter,
+    room: CapacityLimiter,
     replica: Replica,
     exchange: Exchange,
     workplace: Workplace,
@@ -31,6 +31,7 @@ async def receive_message(
 ) -> dict[str, Any]:
     """The answer under this number: of the application now, or the stored one when the same message was applied before.
 
+    `room`: whoever decodes a message of this size waits there for his turn.
     Problems `message_gap`, `message_old`, `message_differs`, `invalid_body`, `duplicate_key`,
     `application_unavailable`; then nothing is applied.
     """
@@ -41,7 +42,7 @@ async def receive_message(
         scope = scope_of(workplace)
         return apply_message(connection, application.code, model, str(workplace.id), scope, message, replica.login)
 
-    async with heavy:
+    async with room:
         answer = await databases.run(application, apply)
     async with sessions.begin() as db:
         await _count(db, exchange, number, answer)

@@ -1,9 +1,9 @@
 """Request bodies: bounded, readable, without what no text column can hold, and without unknown fields."""
 
-import json
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,7 +19,8 @@ Line = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Password = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Login = Annotated[str, StringConstraints(pattern=LOGIN)]
 
-_UNWANTED = re.compile("[\0\ud800-\udfff]")
+_MAX_CONTAINERS = 20_000
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _STREAMED = re.compile(r"^/api/v1/exchanges/[^/]+/messages/[^/]+$")
 
 
@@ -83,16 +84,12 @@ def _too_large(limit: int) -> Problem:
 
 
 def _require_plain_json(body: bytes) -> None:
+    """By orjson, which knows no halves of surrogate pairs and needs a fiftieth of the time for a hostile body."""
+    if body.count(b"[") + body.count(b"{") > _MAX_CONTAINERS:
+        raise Problem("invalid_request", f"A body may hold {_MAX_CONTAINERS} lists and objects.")
     try:
-        document = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        orjson.loads(body)
+    except orjson.JSONDecodeError as error:
         raise Problem("invalid_request", "The body is no JSON this service can read.") from error
-    remaining: list[Any] = [document]
-    while remaining:
-        match remaining.pop():
-            case str() as text if _UNWANTED.search(text):
-                raise Problem("invalid_request", "NUL and unpaired surrogates are not allowed in texts.")
-            case dict() as members:
-                remaining += [*members.keys(), *members.values()]
-            case list() as items:
-                remaining += items
+    if _NUL.search(body):
+        raise Problem("invalid_request", "NUL is not allowed in texts.")

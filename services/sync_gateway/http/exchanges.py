@@ -127,7 +127,7 @@ async def post_message(
             parts.sessions,
             parts.catalogue,
             parts.databases,
-            parts.heavy,
+            parts.huge if body.large else parts.heavy,
             replica,
             *living,
             int(number),

@@ -29,6 +29,7 @@ class Parts:
     feed: WorkplaceFeed
     bus: Bus
     heavy: CapacityLimiter
+    huge: CapacityLimiter
     door: DoorSettings
     exchange: ExchangeSettings
     operator_token: str

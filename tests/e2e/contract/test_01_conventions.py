@@ -1,9 +1,12 @@
 """Page, lines 3-10: errors, lists, idempotency keys."""
 
+import socket
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
 
+from deploy.stack.stack import Stack
 from tests.e2e.contract.office import Office
 from tests.e2e.contract.replica import Workplace
 from tests.e2e.contract.service import Caller, good, refused
@@ -29,6 +32,16 @@ def test_every_error_is_a_problem_document_with_type_title_status_detail_and_cod
     )
     assert broken.status_code in {400, 422}
     refused(broken, broken.status_code, broken.json()["code"])
+
+
+def test_a_head_without_an_end_is_not_taken_in(stack: Stack) -> None:
+    """As httptools would; nothing is allowed to grow before anybody has said who he is."""
+    parts = urlsplit(stack.url)
+    with socket.create_connection((parts.hostname, parts.port)) as line:
+        line.sendall(b"GET /api/v1/ping HTTP/1.1\r\nHost: yurt\r\nX-Long: ")
+        with pytest.raises(ConnectionError):  # noqa: PT012 – somewhere on the way
+            for _ in range(1000):
+                line.sendall(b"x" * 100_000)
 
 
 def test_lists_have_items_and_next_and_are_paged_with_limit_and_after(office: Office, organisation: str) -> None:

@@ -1,5 +1,6 @@
 """Licensing, provisioning and the gateway in one process on real servers; the tests play the snapshot builder."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from shared.contracts.envelope import Envelope, Event
 from shared.contracts.provisioning import Package
 from shared.contracts.snapshot_builder import PackageBuilt
 from shared.messaging.bus import InProcessBus
+from shared.runtime.database import service_database_url
 from shared.runtime.http import service_client
 from shared.runtime.objects import Objects
 from shared.runtime.settings import (
@@ -40,6 +42,7 @@ OPERATOR_TOKEN = "an-operator-token-of-the-tests"
 OPERATOR = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
 PASSWORD = "correct horse"
 API = "/api/v1"
+SERVICES = ("licensing", "provisioning", "sync-gateway")
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
@@ -58,13 +61,14 @@ def code(answer: httpx.Response) -> tuple[int, str]:
 
 @dataclass
 class Stand:
-    """`client` is the public door; `bus` carries the events of all."""
+    """`client` is the public door; `bus` carries the events of all; `databases` are those of the services."""
 
     client: httpx.AsyncClient
     app: FastAPI
     bus: InProcessBus
     objects: Objects
     application_url: str
+    databases: list[str]
     tokens: dict[str, str] = field(default_factory=dict)
 
     async def sign_in(self, login: str) -> dict[str, str]:
@@ -130,6 +134,11 @@ class Stand:
         )
         return package
 
+    async def settled(self) -> None:
+        """No event is on its way any more."""
+        while any([await asyncio.to_thread(_holds_events, url) for url in self.databases]):
+            pass
+
     awaited: Callable[[str], Awaitable[UUID]] | None = None
 
     async def _awaited(self, workplace: str) -> UUID:
@@ -151,6 +160,11 @@ class Stand:
         return bearer(answer.json()["token"])
 
 
+def _holds_events(url: str) -> bool:
+    with psycopg.connect(url) as connection:
+        return bool(connection.execute("SELECT FROM outbox LIMIT 1").fetchall())
+
+
 @asynccontextmanager
 async def running_stand(
     postgres_url: str, s3_url: str, prefix: str, application_url: str, home: Any
@@ -160,7 +174,7 @@ async def running_stand(
     service = ServiceSettings(service_token=SERVICE_TOKEN, home=home)
     bucket = ObjectSettings(s3_url=urlunsplit(urlsplit(s3_url)._replace(path=f"/{prefix.replace('_', '-')}")))
     connections = ConnectionSettings(connection={"trade": application_url})
-    bus = InProcessBus(["licensing", "provisioning", "sync-gateway"])
+    bus = InProcessBus(SERVICES)
     seats = licensing.create_app(
         licensing_settings.AllSettings(
             postgres, service, TelemetrySettings(), licensing_settings.LicensingSettings(lapse_interval=1)
@@ -205,7 +219,8 @@ async def running_stand(
         await door.state.parts.feed.listening.wait()
         transport = httpx.ASGITransport(door, raise_app_exceptions=False)
         client = await running.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://yurt"))
-        stand = Stand(client, door, bus, objects, application_url)
+        databases = [service_database_url(postgres_url, name, prefix) for name in SERVICES]
+        stand = Stand(client, door, bus, objects, application_url, databases)
 
         async def awaited(workplace: str) -> UUID:
             async with office.state.sessions() as db:

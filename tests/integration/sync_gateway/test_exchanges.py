@@ -29,8 +29,8 @@ class Client:
         self.scope_version = package.scope_version
         self.last_message = 0
 
-    async def open(self, **other: Any) -> httpx.Response:
-        greeting = {
+    def greeting(self) -> dict[str, Any]:
+        return {
             "replica_id": self.replica,
             "configuration": "trading",
             "version": "1.0.0",
@@ -42,7 +42,9 @@ class Client:
             "pending": 0,
             "program": "tests/1.0",
         }
-        return await self.stand.client.post(f"{API}/exchanges", json=greeting | other, headers=self.headers)
+
+    async def open(self, **other: Any) -> httpx.Response:
+        return await self.stand.client.post(f"{API}/exchanges", json=self.greeting() | other, headers=self.headers)
 
     async def push(self, exchange: str, number: int, body: bytes, **headers: str | None) -> httpx.Response:
         sent: dict[str, str | None] = {

@@ -1,39 +1,11 @@
 """The operator's calls."""
 
 import psycopg
-import pytest
 
 from shared.contracts.envelope import Envelope
 from shared.contracts.provisioning import WorkplaceChanged
 from tests.integration.sync_gateway import application
-from tests.integration.sync_gateway.stand import API, OPERATOR, PASSWORD, Stand, bearer, code
-
-DOORS = [
-    ("PUT", "subscribers/acme"),
-    ("PUT", "applications/trade"),
-    ("DELETE", "applications/trade"),
-    ("PUT", "applications/trade/users/anna"),
-    ("DELETE", "applications/trade/users/anna"),
-    ("GET", "dead-letters"),
-    ("POST", "dead-letters/00000000-0000-4000-8000-000000000000/replay"),
-    ("POST", "applications/trade/restored"),
-    ("GET", "subscribers"),
-    ("GET", "subscribers/acme"),
-    ("GET", "applications"),
-    ("GET", "applications/trade"),
-    ("GET", "applications/trade/workplaces"),
-    ("GET", "applications/trade/exchanges"),
-    ("GET", "workplaces/00000000-0000-4000-8000-000000000000"),
-]
-
-
-@pytest.mark.parametrize(("method", "path"), DOORS)
-async def test_only_the_operators_token_opens(stand: Stand, method: str, path: str) -> None:
-    url = f"/operator/v1/{path}"
-    anna = await stand.sign_in("anna")
-    assert code(await stand.client.request(method, url)) == (401, "not_authenticated")
-    assert code(await stand.client.request(method, url, headers=bearer("x"))) == (401, "not_authenticated")
-    assert code(await stand.client.request(method, url, headers=anna)) == (403, "wrong_token_kind")
+from tests.integration.sync_gateway.stand import API, OPERATOR, PASSWORD, Stand, code
 
 
 async def test_every_mistake_of_a_manifest_comes_in_one_answer(stand: Stand) -> None:

@@ -1,5 +1,7 @@
 """Sessions: who gets in, with what, and until when."""
 
+import json
+
 import httpx
 
 from tests.integration.sync_gateway.stand import API, OPERATOR, PASSWORD, Stand, bearer, code
@@ -96,9 +98,15 @@ async def test_hostile_bodies_are_refused_with_a_problem(stand: Stand) -> None:
         b'{"login": 12, "password": "x"}',
         b"[" * 100_000,
         b'{"login": ' + b"9" * 5000 + b', "password": "x"}',
+        b'{"login": "\\\\\\u0000", "password": "x"}',
+        b"[" + b"[]," * 20_000 + b"[]]",
         b"",
     ]
     for content in hostile:
         answer = await post(content)
         assert code(answer) == (422, "invalid_request"), content[:40]
     assert code(await post(b" " * 1_000_001)) == (413, "body_too_large")
+    assert code(await post(b'{"login": "\\\\u0000", "password": "x"}')) == (401, "wrong_credentials")  # no NUL
+    strange = await post(json.dumps({f"k{n}": 0 for n in range(70_000)}).encode())
+    assert code(strange) == (422, "invalid_request")
+    assert len(strange.content) < 50_000

@@ -153,6 +153,12 @@ def test_a_message_has_a_limit() -> None:
     assert parse(MODEL, b"", "2") == []
 
 
+def test_a_problem_does_not_repeat_what_it_was_sent() -> None:
+    with pytest.raises(ProtocolProblem) as caught:
+        read(op="x" * 1_000_000)
+    assert len(caught.value.detail) < 100
+
+
 def test_only_known_columns_count_as_edited() -> None:
     assert read(before={"note": "old", "no such\x00": 1}).edited == ("note",)
 

@@ -67,6 +67,47 @@ async def test_the_limits_of_a_message() -> None:
     found.close()
 
 
+async def test_a_message_has_so_many_values_and_so_many_lists_and_objects() -> None:
+    limits = ExchangeSettings(message_values=10, message_containers=4)
+    for content, code in (
+        (b"[0,0,0,0,0,0,0,0,0,0,0]", "aggregate_too_large"),
+        (b"[[],[],{},[]]", "aggregate_too_large"),
+        (b"{}\n{}\n{}\n{}\n{}\n", "message_too_large"),
+    ):
+        with pytest.raises(Problem) as caught:
+            await received(content, None, limits)
+        assert caught.value.code == code
+        assert "10 JSON values, 4 of them lists and objects" in caught.value.detail
+    for content in (b"[0,0,0,0,0,0,0,0,0,0]", b"[[],[],{}]"):
+        (await received(content, None, limits)).close()
+
+
+async def test_a_message_is_large_by_its_bytes_or_by_its_values() -> None:
+    limits = ExchangeSettings(message_limit=1000, message_values=10)
+    for content, large in (
+        (b"x" * 1000, False),
+        (b"x" * 1001, True),
+        (b"[0,0,0,0,0]", False),
+        (b"[0,0,0,0,0,0]", True),
+    ):
+        found = await received(content, None, limits)
+        assert found.large is large
+        found.close()
+
+
+async def test_a_decoded_message_is_in_memory_once() -> None:
+    packed = gzip.compress(b"0" * 20_000_000)
+    found = await receive(chunks(packed, 1 << 16), header(packed), "gzip", ExchangeSettings())
+    tracemalloc.start()
+    try:
+        assert len(found.decode()) == 20_000_000
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        found.close()
+    assert peak < 22_000_000
+
+
 async def test_what_cannot_be_read() -> None:
     packed = gzip.compress(b"{}\n" * 3)
     assert await refused(packed[:-1], "gzip") == "invalid_body"
