@@ -195,8 +195,9 @@ async def test_the_same_requests_open_the_doors_to_those_they_are_for(prey: Prey
         answer = await prey.knock(door, rightful.get(kind, "anna"))
         if answer.status_code in {401, 403, 404}:
             closed[door] = code(answer)
-    # Whoever is not known to the service gets no session and no replica.
+    # Whoever is not known to the service gets no session and no replica; a replica of today's version no schema.
     assert closed == {
+        "GET /api/v1/exchanges/{exchange}/schema": (404, "not_found"),
         "POST /api/v1/workplaces/{workplace}/activation": (401, "wrong_credentials"),
         "POST /api/v1/sessions": (401, "wrong_credentials"),
     }
