@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from services.snapshot_builder.application_source import ApplicationSource
 from services.snapshot_builder.build_steps import BuildSteps
 from services.snapshot_builder.failures import ApplicationChanged, ApplicationRestored
 from shared.protocol.values import canonical_json
-from shared.replication import capture, image, manifest, model, opening, ranges, session
+from shared.replication import capture, history, image, manifest, model, opening, ranges, session
 from shared.replication.scope import Scope
 
 
@@ -35,19 +35,25 @@ class Cut:
 
 @dataclass(frozen=True)
 class Identity:
-    """`key` is the same for base images that may stand for each other."""
+    """`key` is the same for base images that may stand for each other.
+
+    `last_message`: the transaction that a workplace's image must have seen, 0 for none. Without it, what its former
+    replica sent last would be missing and numbers be given twice.
+    """
 
     key: str
     generation: str
+    last_message: int = 0
 
 
-def identify(cut: Cut, steps: BuildSteps) -> Identity:
-    """Which base image the cut needs now.
+def identify(cut: Cut, workplace: UUID, steps: BuildSteps) -> Identity:
+    """Which base image the workplace needs now.
 
     Raises `ManifestInvalid`, `ApplicationChanged`, `BuildStopped`, and psycopg's errors when the database is away.
     """
-    with _attached(cut, steps) as (_, bound, attached):
-        return _identity(cut, bound, attached.generation)
+    with _attached(cut, steps) as (conn, bound, attached):
+        identity = _identity(cut, bound, attached.generation)
+        return replace(identity, last_message=opening.last_applied(conn, str(workplace))[1])
 
 
 def build_base(cut: Cut, path: Path, steps: BuildSteps) -> tuple[Identity, image.Image]:
@@ -67,7 +73,10 @@ def personalise(cut: Cut, path: Path, workplace: UUID, document: Mapping[str, An
     """
     with _attached(cut, steps) as (conn, bound, _):
         opening.register(conn, cut.application, str(workplace), document["position"])
-        image.personalise(path, document, ranges.renew(conn, cut.application, bound, str(workplace)))
+        number, transaction = opening.last_applied(conn, str(workplace))
+        if not history.has_seen(document["position"], transaction):
+            number -= 1  # it came while the package was built
+        image.personalise(path, document, ranges.renew(conn, cut.application, bound, str(workplace)), number)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ async def build_package(workshop: Workshop, job: Job, folder: Path, steps: Build
         job.application, source, workshop.connections.resolve(source.connection), organisations, job.scope_version
     )
     replica = folder / "infobase.db"
-    base = await obtain_base_image(workshop, cut, replica, steps)
+    base = await obtain_base_image(workshop, cut, job.workplace, replica, steps)
     total = sum(base.rows.values())
     now = datetime.now(UTC)
     document = workplace_document(job, source, base, workshop.settings.public_url, now)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import anyio.to_thread
 from isal import isal_zlib
@@ -14,10 +14,11 @@ from sqlalchemy import delete, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import col, select
 
-from services.snapshot_builder.build_image import Cut, build_base, identify
+from services.snapshot_builder.build_image import Cut, Identity, build_base, identify
 from services.snapshot_builder.build_steps import BuildSteps, BuildStopped
 from services.snapshot_builder.tables import BaseImage
 from services.snapshot_builder.workshop import Workshop
+from shared.replication.history import has_seen
 from shared.replication.image import ImageDamaged
 from shared.runtime.objects import ObjectMissing, Objects
 
@@ -25,16 +26,20 @@ CHUNK = 1 << 20
 GZIP = 16 + isal_zlib.MAX_WBITS
 
 
-async def obtain_base_image(workshop: Workshop, cut: Cut, target: Path, steps: BuildSteps) -> BaseImage:
+async def obtain_base_image(
+    workshop: Workshop, cut: Cut, workplace: UUID, target: Path, steps: BuildSteps
+) -> BaseImage:
     """Write a base image of the cut to `target`; its row says what it is. Its user verifies it, and may `forget` it.
+
+    It is not older than the last message of the workplace.
 
     Of several that want the same image at once, in any process, one builds it and the others wait.
     """
-    key = (await anyio.to_thread.run_sync(identify, cut, steps)).key
-    if found := await _fetch(workshop, key, target):
+    wanted = await anyio.to_thread.run_sync(identify, cut, workplace, steps)
+    if found := await _fetch(workshop, wanted, target):
         return found
-    async with _only_one(workshop.engine, key, steps):
-        if found := await _fetch(workshop, key, target):
+    async with _only_one(workshop.engine, wanted.key, steps):
+        if found := await _fetch(workshop, wanted, target):
             return found
         return await _build(workshop, cut, target, steps)
 
@@ -64,13 +69,13 @@ async def _build(workshop: Workshop, cut: Cut, target: Path, steps: BuildSteps) 
     return row
 
 
-async def _fetch(workshop: Workshop, key: str, target: Path) -> BaseImage | None:
-    """The newest fresh image of the key, written to `target`; one that turns out lost or damaged is forgotten."""
+async def _fetch(workshop: Workshop, wanted: Identity, target: Path) -> BaseImage | None:
+    """The newest fresh image, written to `target`; one that turns out lost or damaged is forgotten."""
     fresh = datetime.now(UTC) - timedelta(seconds=workshop.settings.base_image_max_age)
-    statement = select(BaseImage).where(col(BaseImage.key) == key, col(BaseImage.built_at) > fresh)
+    statement = select(BaseImage).where(col(BaseImage.key) == wanted.key, col(BaseImage.built_at) > fresh)
     async with workshop.sessions.begin() as session:
         row = (await session.exec(statement.order_by(col(BaseImage.built_at).desc()).limit(1))).one_or_none()
-    if row is None:
+    if row is None or not has_seen(row.position, wanted.last_message):
         return None
     if await anyio.to_thread.run_sync(workshop.cache.copy, row.id, target):
         return row

@@ -1,6 +1,6 @@
 """What is to become of each staged aggregate: taken as it is, merged, or refused by a rule."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -9,7 +9,7 @@ from psycopg import Connection
 from shared.protocol.values import kind
 from shared.replication import stage
 from shared.replication.delta_rows import AggregateRows
-from shared.replication.expressions import column_ref, from_wire, literal, qualified, quote
+from shared.replication.expressions import column_ref, from_wire, key_match, literal, qualified, quote
 from shared.replication.merge import Merged, Pushed, Shape, Stored, equal, lines_equal, merge, rows_equal
 from shared.replication.message import Change
 from shared.replication.model import Model, Root, Table
@@ -93,7 +93,7 @@ def _outside_scope(root: Root, scope: Scope, change: Change, facts: _Facts) -> b
 def _lock(conn: Connection[Any], model: Model, root: Root) -> None:
     """Lock the stored rows in key order; the marks read afterwards then tell of everybody who came before."""
     order = ", ".join(column_ref("t", column) for column in root.table.key)
-    staged = f"FROM yurt_stage s JOIN {qualified(root.table)} t ON {_key_match(root.table)}"
+    staged = f"FROM yurt_stage s JOIN {qualified(root.table)} t ON {key_match(root.table, 't', 's.key')}"
     where = f"WHERE s.table_name = {literal(root.name)} AND {area_condition(model, 't')}"
     conn.execute(f"SELECT {staged} {where} ORDER BY {order} FOR UPDATE OF t".encode(), {"area": model.area})
     for part in root.parts:
@@ -122,7 +122,7 @@ def _facts(
                    OR pg_snapshot_xmax(s.base::pg_snapshot) > pg_snapshot_xmax(pg_current_snapshot())),
                coalesce(u.refused, false), {_closed(model, root)}
         FROM yurt_stage s
-        LEFT JOIN {qualified(root.table)} t ON {_key_match(root.table)} AND {area_condition(model, "t")}
+        LEFT JOIN {qualified(root.table)} t ON {key_match(root.table, "t", "s.key")} AND {area_condition(model, "t")}
         LEFT JOIN unseen u ON u.base = s.base AND u.key = s.key
         LEFT JOIN yurt.applications a ON a.code = %(application)s
         LEFT JOIN yurt.workplaces w ON w.workplace = %(workplace)s
@@ -239,12 +239,3 @@ def shape_of(root: Root) -> Shape:
         return Shape({column.name: kind(column.type) for column in table.writable}, table.key_names, parts)
 
     return of(root.table, {part.name: of(part, {}) for part in root.parts})
-
-
-def _key_match(table: Table) -> str:
-    return " AND ".join(_key_matches(table))
-
-
-def _key_matches(table: Table) -> Iterator[str]:
-    for at, column in enumerate(table.key, start=1):
-        yield f"{column_ref('t', column)} = (s.key[{at}])::{column.cast}"

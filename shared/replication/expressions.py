@@ -121,6 +121,11 @@ def from_wire(column: Column, document: str) -> str:
     return f"({document}->>{name})::{column.cast}"
 
 
+def key_match(table: Table, alias: str, key: str) -> str:
+    """SQL that holds for the row of `alias` that a text array names as the history spells keys."""
+    return " AND ".join(f"{column_ref(alias, c)} = ({key}[{at}])::{c.cast}" for at, c in enumerate(table.key, start=1))
+
+
 def json_object(columns: Iterable[Column], alias: str) -> str:
     """JSON text of an object with the wire values of `columns`."""
     members = [

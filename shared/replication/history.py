@@ -56,6 +56,12 @@ def is_not_later(position: str, other: str) -> bool:
     return end <= other_end and all(xid >= end or xid in running for xid in other_running)
 
 
+def has_seen(position: str, xid: int) -> bool:
+    """Whether the holder of a position has seen a transaction that was committed."""
+    _, end, running = _read(position)
+    return xid < end and xid not in running
+
+
 def send_again(
     conn: Connection[Any], model: Model, workplace: str, table: str, keys: Sequence[Sequence[str]], *, rejected: bool
 ) -> None:

@@ -77,13 +77,16 @@ def build(conn: Connection[Any], model: Model, scope: Scope, path: Path, progres
     return Image(position, rows, digests)
 
 
-def personalise(path: Path, workplace: Mapping[str, Any], ranges: Mapping[str, Mapping[str, Any]]) -> None:
+def personalise(
+    path: Path, workplace: Mapping[str, Any], ranges: Mapping[str, Mapping[str, Any]], last_message: int = 0
+) -> None:
     """Make a copy of an image the replica of one workplace.
 
     `workplace` is the content of `workplace.json`; `ranges` are leases as in the answer to an opening:
-    `{table: {"column": name, "spans": [[first, last], …]}}`.
+    `{table: {"column": name, "spans": [[first, last], …]}}`; `last_message` the number of the workplace's last message
+    that is in the image.
     """
-    values = {"last_message": 0, **workplace}
+    values = {"last_message": last_message, **workplace}
     with closing(sqlite3.connect(path, isolation_level=None)) as replica_db:
         replica_db.execute("PRAGMA journal_mode = DELETE")
         replica_db.execute("BEGIN")

@@ -6,9 +6,10 @@ from typing import Any
 from psycopg import Connection
 
 from shared.replication import retention
+from shared.replication.expressions import key_match, literal, qualified
 from shared.replication.history import FOREIGN, UNSEEN, current_position, is_past, is_wellformed
 from shared.replication.model import Model
-from shared.replication.scope import Scope
+from shared.replication.scope import Scope, condition, parameters
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,15 @@ def _is_older(
     return bool(row and row[0])
 
 
+def last_applied(conn: Connection[Any], workplace: str) -> tuple[int, int]:
+    """The number of the workplace's last message and its transaction; zeros before the first one."""
+    row = conn.execute(
+        "SELECT number, xid::text::bigint FROM yurt.messages WHERE workplace = %s ORDER BY number DESC LIMIT 1",
+        [workplace],
+    ).fetchone()
+    return row or (0, 0)
+
+
 def _stored_answer(conn: Connection[Any], workplace: str, number: int) -> dict[str, Any] | None:
     row = conn.execute(
         "SELECT answer FROM yurt.messages WHERE workplace = %s AND number = %s", [workplace, number]
@@ -157,21 +167,34 @@ def _stored_answer(conn: Connection[Any], workplace: str, number: int) -> dict[s
 
 
 def _anything_new(conn: Connection[Any], model: Model, workplace: str, scope: Scope, position: str) -> bool:
-    """Whether a mark concerns the workplace. A part row's mark names no organisation and always may."""
+    """Whether a mark concerns the workplace.
+
+    A part row's mark names no organisation: it concerns who has the root, which is looked up.
+    """
     limited = scope.organisations is not None
     concerns = (
-        "(organisation_before IS NULL AND organisation_after IS NULL OR recipient IS NOT NULL"
+        "(recipient IS NOT NULL OR key IS NULL OR table_name = ANY(%(shared)s)"
         " OR organisation_before = ANY(%(organisations)s) OR organisation_after = ANY(%(organisations)s))"
     )
-    row = conn.execute(
-        f"SELECT EXISTS (SELECT 1 FROM yurt.history WHERE {UNSEEN} AND {FOREIGN}"
-        f" AND table_name = ANY(%(tables)s){f' AND {concerns}' if limited else ''})".encode(),
-        {
-            "after": position,
-            "area": model.area,
-            "workplace": workplace,
-            "tables": [root.name for root in model.roots],
-            "organisations": list(scope.organisations or ()),
-        },
-    ).fetchone()
-    return bool(row and row[0])
+    queries = [f"h.table_name = ANY(%(tables)s){f' AND {concerns}' if limited else ''}"]
+    queries += [
+        f"h.table_name = {literal(root.name)} AND organisation_before IS NULL AND organisation_after IS NULL AND EXISTS"
+        f" (SELECT 1 FROM {qualified(root.table)} t WHERE {key_match(root.table, 't', 'h.key')}"
+        f" AND {condition(model, root, scope, 't')})"
+        for root in model.roots
+        if limited and root.organisation and root.parts
+    ]
+    arguments = {
+        "after": position,
+        "workplace": workplace,
+        "tables": [root.name for root in model.roots],
+        "shared": [root.name for root in model.roots if not root.organisation],
+        **parameters(model, scope),
+    }
+    return any(
+        conn.execute(
+            f"SELECT EXISTS (SELECT 1 FROM yurt.history h WHERE {UNSEEN} AND {FOREIGN} AND {query})".encode(), arguments
+        ).fetchone()
+        == (True,)
+        for query in queries
+    )

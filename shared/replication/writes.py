@@ -6,7 +6,7 @@ Every statement takes the query parameters `seqs` (which staged aggregates) and 
 from collections.abc import Iterator, Sequence
 
 from shared.protocol.values import kind
-from shared.replication.expressions import column_ref, from_wire, json_object, literal, qualified, quote
+from shared.replication.expressions import column_ref, from_wire, json_object, key_match, literal, qualified, quote
 from shared.replication.model import Column, Model, Root, Table
 
 _STAGED = "s.table_name = {table} AND s.seq = ANY(%(seqs)s)"
@@ -34,13 +34,13 @@ def not_stored(model: Model, root: Root) -> str:
     """Query for the `seq` of staged puts that are not there at all: a trigger skipped them without a word."""
     return (
         f"SELECT s.seq FROM yurt_stage s WHERE {_staged(root)} AND s.op = 'put' AND NOT EXISTS (SELECT 1"
-        f" FROM {qualified(root.table)} t WHERE {_key_match(root.table, 't', 's.key')}{_area(model, 't')})"
+        f" FROM {qualified(root.table)} t WHERE {key_match(root.table, 't', 's.key')}{_area(model, 't')})"
     )
 
 
 def stored_otherwise(model: Model, root: Root) -> Iterator[str]:
     """Queries for the `seq` of staged aggregates that do not stand in the database as they were staged."""
-    match = f"{_key_match(root.table, 't', 's.key')}{_area(model, 't')}"
+    match = f"{key_match(root.table, 't', 's.key')}{_area(model, 't')}"
     yield (
         f"SELECT s.seq FROM yurt_stage s LEFT JOIN {qualified(root.table)} t ON {match}"
         f" WHERE {_staged(root)} AND s.op = 'put' AND ({_computed(root.table)} OR t.ctid IS NULL"
@@ -51,7 +51,7 @@ def stored_otherwise(model: Model, root: Root) -> Iterator[str]:
         f" WHERE {_staged(root)} AND s.op = 'delete'"
     )
     for part in root.parts:
-        on = f"{_key_match(part, 'p', 'l.key')}{_area(model, 'p')}"
+        on = f"{key_match(part, 'p', 'l.key')}{_area(model, 'p')}"
         yield (
             "SELECT s.seq FROM yurt_stage s"
             f" JOIN yurt_stage_lines l ON l.seq = s.seq AND l.table_name = {literal(part.name)}"
@@ -86,7 +86,7 @@ def _update_roots(model: Model, root: Root, edited: Sequence[str]) -> str:
         return "SELECT"
     return (
         f"UPDATE {qualified(root.table)} t SET {assignments} FROM yurt_stage s WHERE {_staged(root)} AND s.op = 'put'"
-        f" AND NOT s.fresh AND s.edited <> '{{}}' AND {_key_match(root.table, 't', 's.key')}{_area(model, 't')}"
+        f" AND NOT s.fresh AND s.edited <> '{{}}' AND {key_match(root.table, 't', 's.key')}{_area(model, 't')}"
     )
 
 
@@ -101,7 +101,7 @@ def _insert_lines(model: Model, root: Root, part: Table) -> str:
         part,
         "l.line",
         f"{_staged_lines(root, part)} AND NOT EXISTS (SELECT 1 FROM {qualified(part)} p"
-        f" WHERE {_key_match(part, 'p', 'l.key')} AND {_of_parent(root, part, 'p')}{_area(model, 'p')}) ORDER BY l.seq",
+        f" WHERE {key_match(part, 'p', 'l.key')} AND {_of_parent(root, part, 'p')}{_area(model, 'p')}) ORDER BY l.seq",
     )
 
 
@@ -138,7 +138,7 @@ def _update_lines(model: Model, root: Root, part: Table) -> str:
     )
     return (
         f"UPDATE {qualified(part)} p SET {assignments} FROM {_staged_lines(root, part)}"
-        f" AND {_key_match(part, 'p', 'l.key')} AND {_of_parent(root, part, 'p')}{_area(model, 'p')} AND ({differs})"
+        f" AND {key_match(part, 'p', 'l.key')} AND {_of_parent(root, part, 'p')}{_area(model, 'p')} AND ({differs})"
     )
 
 
@@ -149,7 +149,7 @@ def _delete_lines(model: Model, root: Root, part: Table) -> str:
         f"DELETE FROM {qualified(part)} p USING yurt_stage s WHERE {_staged(root)} AND s.op = 'put' AND NOT s.fresh"
         f" AND {name} = ANY(s.parts) AND {_of_parent(root, part, 'p')}{_area(model, 'p')}"
         f" AND NOT EXISTS (SELECT 1 FROM yurt_stage_lines l WHERE l.seq = s.seq AND l.table_name = {name}"
-        f" AND {_key_match(part, 'p', 'l.key')})"
+        f" AND {key_match(part, 'p', 'l.key')})"
     )
 
 
@@ -163,7 +163,7 @@ def _delete_lines_of_deleted(model: Model, root: Root, part: Table) -> str:
 def _delete_roots(model: Model, root: Root) -> str:
     return (
         f"DELETE FROM {qualified(root.table)} t USING yurt_stage s WHERE {_staged(root)} AND s.op = 'delete'"
-        f" AND {_key_match(root.table, 't', 's.key')}{_area(model, 't')}"
+        f" AND {key_match(root.table, 't', 's.key')}{_area(model, 't')}"
     )
 
 
@@ -176,10 +176,6 @@ def _staged_lines(root: Root, part: Table) -> str:
         f"yurt_stage s JOIN yurt_stage_lines l ON l.seq = s.seq AND l.table_name = {literal(part.name)}"
         f" WHERE {_staged(root)} AND s.op = 'put'"
     )
-
-
-def _key_match(table: Table, alias: str, key: str) -> str:
-    return " AND ".join(f"{column_ref(alias, c)} = ({key}[{at}])::{c.cast}" for at, c in enumerate(table.key, start=1))
 
 
 def _of_parent(root: Root, part: Table, alias: str) -> str:

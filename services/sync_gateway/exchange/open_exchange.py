@@ -71,8 +71,8 @@ class _Known:
         return self.activation.reissued_at is not None
 
     def is_fresh(self, greeting: Greeting) -> bool:
-        """The replica is as it came out of the present package."""
-        return greeting.last_message == 0 and greeting.position == (self.workplace.package or {}).get("position")
+        """The replica has not come further than the present package."""
+        return greeting.position == (self.workplace.package or {}).get("position")
 
 
 def scope_of(workplace: Workplace) -> Scope:

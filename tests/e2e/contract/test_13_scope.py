@@ -132,6 +132,25 @@ def test_a_reissue_takes_the_old_replicas_edits_first_and_ends_it_when_the_new_o
     refused(old.activate(office.admin_login, PASSWORD), 409, "activated_elsewhere")
 
 
+def test_a_new_package_goes_on_behind_the_last_message_and_the_last_number(office: Office, organisation: str) -> None:
+    """Lines 75-76, 94: the base image of the first package is still fresh, and does not serve."""
+    old = office.workplace(organisation, synchronised=True)
+    old.db.execute("INSERT INTO tasks VALUES (?, ?, 'sent', 0)", [str(uuid4()), organisation])
+    numbered = "INSERT INTO orders (id, organisation_id, customer_id, ordered_on) VALUES (?, ?, NULL, '2026-01-01')"
+    old.db.execute(numbered, [str(uuid4()), organisation])
+    old.exchange()
+    last = old.state("last_message")
+    fresh = office.unpack(office.reissue(old.id))
+    assert fresh.state("last_message") == last
+    assert fresh.rows("SELECT 1 FROM tasks WHERE title = 'sent'")
+    good(fresh.activate(office.admin_login, PASSWORD), 200)
+    assert fresh.open(verify="tables").json()["resync"] is None
+    fresh.db.execute(numbered, [str(uuid4()), organisation])
+    numbers = [row["number"] for row in fresh.rows("SELECT number FROM orders")]
+    assert len(numbers) == len(set(numbers)) == 2
+    assert fresh.exchange().results == []
+
+
 def test_another_computer_is_admitted_after_a_reissue_only(office: Office) -> None:
     """Lines 101-103."""
     workplace = office.workplace(office.first)

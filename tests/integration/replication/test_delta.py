@@ -219,6 +219,25 @@ def test_a_package_cut_before_the_last_message_lacks_it(market: Market) -> None:
     converged(market, newer)
 
 
+def test_lines_of_a_document_out_of_scope_leave_a_workplace_idle(market: Market) -> None:
+    for number, firm in ((1, "A"), (2, "C")):
+        market.sql(
+            "INSERT INTO orders (id, firm, number, ordered_on) OVERRIDING SYSTEM VALUE VALUES (%s, %s, %s, now())",
+            number, firm, firm,
+        )  # fmt: skip
+    one = replica(market, "w1", ("A",))
+    market.sql("INSERT INTO order_marks VALUES (2, 1, 5)")
+    market.sql("UPDATE order_marks SET length = 6")
+    market.sql("DELETE FROM order_marks")
+    market.sql("DELETE FROM orders WHERE id = 2")
+    assert inspect(market, one).idle
+    market.sql("INSERT INTO order_marks VALUES (1, 1, 5)")
+    assert not inspect(market, one).idle
+    one.pull()
+    market.sql("INSERT INTO items (id, name) VALUES (%s, 'shared by all')", uid(1))
+    assert not inspect(market, one).idle
+
+
 def test_a_poll_moves_what_may_be_forgotten(market: Market) -> None:
     one = replica(market)
     inspect(market, one)
