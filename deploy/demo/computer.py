@@ -46,10 +46,19 @@ class Computer:
         return wrong + sorted(present.keys() - named.keys() - {"manifest.json"})
 
     def run(self, *arguments: str, typed: str = "", expect: tuple[int, ...] = (0,)) -> str:
-        """What the program prints, run by Python with nothing but its standard library. `typed` goes to its input.
+        """What the program prints. `typed` goes to its input.
 
         `StoryBroken` when its exit code is not among those that `expect` names.
         """
+        with self.start(*arguments) as program:
+            told, complained = program.communicate(typed, timeout=300)
+        if program.returncode not in expect:
+            said = (told + complained).strip()
+            raise StoryBroken(f"`{' '.join((PROGRAM, *arguments))}` ended with {program.returncode}: {said}")
+        return told
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """The program under way, run by Python with nothing but its standard library."""
         command = [sys.executable, "-I", "-S", PROGRAM, "--lang", "en", *arguments]
         env = {
             "PATH": os.environ.get("PATH", ""),
@@ -58,13 +67,8 @@ class Computer:
             "LC_ALL": "C.UTF-8",
             "COLUMNS": "110",
         }
-        done = subprocess.run(
-            command, cwd=self.folder, env=env, input=typed, capture_output=True, text=True, timeout=300, check=False
-        )
-        if done.returncode not in expect:
-            said = (done.stdout + done.stderr).strip()
-            raise StoryBroken(f"`{' '.join(command[-len(arguments) - 1 :])}` ended with {done.returncode}: {said}")
-        return done.stdout
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, cwd=self.folder, env=env, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
     def pick(self, queries: dict[str, str]) -> dict[str, Any]:
         """The only value of each query."""
