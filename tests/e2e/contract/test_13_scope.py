@@ -136,8 +136,10 @@ def test_a_new_package_goes_on_behind_the_last_message_and_the_last_number(offic
     """Lines 75-76, 94: the base image of the first package is still fresh, and does not serve."""
     old = office.workplace(organisation, synchronised=True)
     old.db.execute("INSERT INTO tasks VALUES (?, ?, 'sent', 0)", [str(uuid4()), organisation])
-    numbered = "INSERT INTO orders (id, organisation_id, customer_id, ordered_on) VALUES (?, ?, NULL, '2026-01-01')"
-    old.db.execute(numbered, [str(uuid4()), organisation])
+    customer = str(uuid4())
+    old.db.execute("INSERT INTO customers (id, organisation_id, name) VALUES (?, ?, 'c')", [customer, organisation])
+    numbered = "INSERT INTO orders (id, organisation_id, customer_id, ordered_on) VALUES (?, ?, ?, '2026-01-01')"
+    old.db.execute(numbered, [str(uuid4()), organisation, customer])
     old.exchange()
     last = old.state("last_message")
     fresh = office.unpack(office.reissue(old.id))
@@ -145,7 +147,7 @@ def test_a_new_package_goes_on_behind_the_last_message_and_the_last_number(offic
     assert fresh.rows("SELECT 1 FROM tasks WHERE title = 'sent'")
     good(fresh.activate(office.admin_login, PASSWORD), 200)
     assert fresh.open(verify="tables").json()["resync"] is None
-    fresh.db.execute(numbered, [str(uuid4()), organisation])
+    fresh.db.execute(numbered, [str(uuid4()), organisation, customer])
     numbers = [row["number"] for row in fresh.rows("SELECT number FROM orders")]
     assert len(numbers) == len(set(numbers)) == 2
     assert fresh.exchange().results == []

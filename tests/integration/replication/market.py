@@ -180,6 +180,7 @@ class Market:
     conn: psycopg.Connection[Any]
     model: Model
     url: str
+    code: str = APPLICATION
 
     def sql(self, statement: str, *arguments: Any) -> list[tuple[Any, ...]]:
         cursor = self.conn.execute(statement.encode(), arguments or None)

@@ -192,7 +192,7 @@ def test_the_other_area_is_neither_seen_nor_touched(fresh_database: str) -> None
         for area in ("1", "2"):
             model = load(conn, parse(AREAS_MANIFEST), area)
             capture.install(conn, f"app{area}", model)
-            made[area] = Market(conn, model, fresh_database)
+            made[area] = Market(conn, model, fresh_database, f"app{area}")
         market = made["1"]
         one, two = TinyReplica(made["1"], "w1", Scope(None)), TinyReplica(made["2"], "w2", Scope(None))
         assert len(one.pull()) == 1

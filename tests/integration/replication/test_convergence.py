@@ -263,11 +263,11 @@ def fresh(postgres_url: str, policy: str) -> Iterator[Market]:
 
 
 @pytest.fixture(scope="module")
-def market_of(postgres_url: str) -> Iterator[Callable[[str], Market]]:
+def market_of(quiet_postgres: str) -> Iterator[Callable[[str], Market]]:
     """The market of a policy."""
     with ExitStack() as stack:
         made = {
-            policy: stack.enter_context(fresh(postgres_url, policy))
+            policy: stack.enter_context(fresh(quiet_postgres, policy))
             for policy in ("service_wins", "workplace_wins", "manual")
         }
 

@@ -1,13 +1,10 @@
 """What the history forgets, and that nobody misses it."""
 
-import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
-from deploy.servers.postgres import WheelPostgres
 from shared.replication import capture, opening, retention
 from shared.replication.history import is_not_later
 from shared.replication.problem import ProtocolProblem
@@ -18,17 +15,6 @@ from tests.integration.replication.test_delta import inspect, keys, partner, wri
 from tests.integration.replication.tiny_replica import TinyReplica
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture(scope="module")
-def quiet_postgres() -> Iterator[str]:
-    """A server of ours alone: a transaction of anybody else, in whatever database, holds back what may be forgotten."""
-    with tempfile.TemporaryDirectory(prefix="yurt-test-") as folder:
-        server = WheelPostgres(Path(folder) / "postgres", forgetful=True)
-        try:
-            yield server.start().url
-        finally:
-            server.stop()
 
 
 @pytest.fixture

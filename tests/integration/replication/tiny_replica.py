@@ -13,7 +13,7 @@ from shared.replication import delta
 from shared.replication.apply import Message, apply_message
 from shared.replication.model import Model, Table
 from shared.replication.scope import Scope
-from tests.integration.replication.market import APPLICATION, Market
+from tests.integration.replication.market import Market
 
 Key = tuple[str, str]
 Document = dict[str, Any]
@@ -124,7 +124,13 @@ class TinyReplica:
 
     def send(self, number: int, body: bytes, version: str = "2.0") -> Document:
         return apply_message(
-            self.market.conn, APPLICATION, self.model, self.name, self.scope, Message(number, body, version), "aigul"
+            self.market.conn,
+            self.market.code,
+            self.model,
+            self.name,
+            self.scope,
+            Message(number, body, version),
+            "aigul",
         )
 
     # -- pull --------------------------------------------------------------------------------------------------------
@@ -133,7 +139,7 @@ class TinyReplica:
         """The delta as it is offered, checked as protocol.md tells to."""
         held = self.held or self.scope
         with delta.read(
-            self.market.conn, APPLICATION, self.model, self.name, held, self.scope, self.position, **options
+            self.market.conn, self.market.code, self.model, self.name, held, self.scope, self.position, **options
         ) as found:
             raw = list(found.lines)
         assert all(line.endswith(b"\n") for line in raw)
