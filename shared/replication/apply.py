@@ -91,7 +91,14 @@ def _apply(
 def _mark(
     conn: Connection[Any], model: Model, workplace: str, changes: Sequence[Change], outcomes: Sequence[Outcome]
 ) -> None:
-    """What does not stand as it was pushed is no echo: the workplace gets it with its next delta."""
+    """What does not stand as it was pushed is no echo: the workplace gets it with its next delta.
+
+    Nor is what was not pushed at all: a trigger moved a line to another document, or gave a row another key.
+    """
+    conn.execute(
+        "UPDATE yurt.history h SET origin = NULL WHERE h.xid = pg_current_xact_id() AND h.origin IS NOT NULL"
+        " AND NOT EXISTS (SELECT 1 FROM yurt_stage s WHERE s.table_name = h.table_name AND s.key = h.key)"
+    )
     for root in model.roots:
         again = [at for at, outcome in enumerate(outcomes) if outcome.send_again and changes[at].root is root]
         if not again:

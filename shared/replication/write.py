@@ -32,6 +32,17 @@ class _Refusal:
     detail: str
 
 
+_PASSED_OVER = _Refusal("application_error", "The application passed over the change.")
+
+
+class _PassedOver(Exception):
+    """The application's triggers dropped aggregates without an error; what else they did with them must not stand."""
+
+    def __init__(self, places: Sequence[int]) -> None:
+        super().__init__()
+        self.places = places
+
+
 def write(conn: Connection[Any], model: Model, changes: Sequence[Change], outcomes: Sequence[Outcome]) -> None:
     """Write what is to be written. What the database refuses for itself alone becomes a rejection; all else stands.
 
@@ -45,12 +56,6 @@ def write(conn: Connection[Any], model: Model, changes: Sequence[Change], outcom
         pending = _worth_another_try(pending, result)
     for at, refusal in refused.items():
         outcomes[at].reject(refusal.code, refusal.detail)
-    for root in model.roots:
-        written = [at for at, outcome in enumerate(outcomes) if outcome.write and changes[at].root is root]
-        if written:
-            query = writes.not_stored(model, root).encode()
-            for (at,) in conn.execute(query, {"seqs": written, "area": model.area}).fetchall():
-                outcomes[at].reject("application_error", "The application did not store the record.")
 
 
 def _worth_another_try(tried: Sequence[int], refused: Mapping[int, _Refusal]) -> list[int]:
@@ -93,6 +98,10 @@ def _write_by_halves(
     try:
         with conn.transaction():
             _write_all(conn, model, changes, places)
+    except _PassedOver as passed:
+        rest = [at for at in places if at not in passed.places]
+        others = _write_by_halves(conn, model, changes, rest) if rest else {}
+        return dict.fromkeys(passed.places, _PASSED_OVER) | others
     except psycopg.Error as error:
         refusal = _refusal(error)
         if refusal is None:
@@ -120,6 +129,14 @@ def _write_all(conn: Connection[Any], model: Model, changes: Sequence[Change], p
                 conn.execute(statement.encode(), arguments)
     # What the application checks at commit is checked now, while it can still be told whose fault it is.
     conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    passed = [
+        seq
+        for root in model.roots
+        if any(changes[at].root is root for at in places)
+        for (seq,) in conn.execute(writes.passed_over(model, root).encode(), arguments)
+    ]
+    if passed:
+        raise _PassedOver(passed)
 
 
 def _execute(

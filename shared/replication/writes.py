@@ -30,11 +30,29 @@ def statements(model: Model, root: Root, *, edited: Sequence[str], deletes: bool
         yield _insert_lines(model, root, part)
 
 
-def not_stored(model: Model, root: Root) -> str:
-    """Query for the `seq` of staged puts that are not there at all: a trigger skipped them without a word."""
+def passed_over(model: Model, root: Root) -> str:
+    """Query for the `seq` of staged aggregates that a trigger skipped without a word.
+
+    A new one is not there; of another nothing that was to be changed did change, nor anything else of it. Where the
+    trigger did something of its own with the record (set a mark in place of a deletion), that is its answer.
+    """
+    match = f"{key_match(root.table, 't', 's.key')}{_area(model, 't')}"
+    edited = (
+        f"EXISTS (SELECT 1 FROM unnest(s.edited) name, LATERAL (SELECT {_stored(root.table, 't')} AS row) stored"
+        " WHERE stored.row -> name IS DISTINCT FROM s.row -> name)"
+    )
+    lines = "".join(
+        f" OR EXISTS (SELECT 1 FROM yurt_stage_lines l LEFT JOIN {qualified(part)} p"
+        f" ON {key_match(part, 'p', 'l.key')}{_area(model, 'p')} WHERE l.seq = s.seq AND l.table_name ="
+        f" {literal(part.name)} AND ({_stored(part, 'p')}) IS DISTINCT FROM l.line)"
+        for part in root.parts
+    )
     return (
-        f"SELECT s.seq FROM yurt_stage s WHERE {_staged(root)} AND s.op = 'put' AND NOT EXISTS (SELECT 1"
-        f" FROM {qualified(root.table)} t WHERE {key_match(root.table, 't', 's.key')}{_area(model, 't')})"
+        f"SELECT s.seq FROM yurt_stage s LEFT JOIN {qualified(root.table)} t ON {match} WHERE {_staged(root)}"
+        f" AND CASE WHEN s.op = 'put' THEN t.ctid IS NULL OR NOT s.fresh AND ({edited}{lines})"
+        " ELSE t.ctid IS NOT NULL END"
+        " AND (s.fresh OR t.ctid IS NULL OR NOT EXISTS (SELECT 1 FROM yurt.history h"
+        " WHERE h.xid = pg_current_xact_id() AND h.table_name = s.table_name AND h.key = s.key))"
     )
 
 
