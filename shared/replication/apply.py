@@ -12,7 +12,8 @@ from psycopg.types.json import Json
 from shared.replication import stage, versions
 from shared.replication.blueprint import Blueprint
 from shared.replication.decide import decide
-from shared.replication.history import send_again
+from shared.replication.delta_rows import wire_keys
+from shared.replication.history import remove_alias, send_again
 from shared.replication.message import Change, parse
 from shared.replication.model import Model
 from shared.replication.opening import expect
@@ -113,6 +114,14 @@ def _mark(
         rejected = {key for at, key in zip(again, keys, strict=True) if outcomes[at].status == "rejected"}
         send_again(conn, model, workplace, root.name, [key for key in keys if key in rejected], rejected=True)
         send_again(conn, model, workplace, root.name, [key for key in keys if key not in rejected], rejected=False)
+        # Spelt otherwise than it is pushed, a key has two rows in the replica.
+        spelt = zip(again, wire_keys(conn, root.table, keys), strict=True)
+        remove_alias(
+            conn, model, workplace, root.name, [changes[at].key for at, key in spelt if key != changes[at].key]
+        )
+    for change in changes:
+        if change.nameless:
+            remove_alias(conn, model, workplace, change.table, [change.key])
 
 
 def _stored_answer(

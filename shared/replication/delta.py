@@ -11,6 +11,7 @@ import orjson
 from psycopg import Connection
 
 from shared.protocol.digest import BUCKETS
+from shared.protocol.values import canonical_json
 from shared.replication import retention
 from shared.replication.delta_rows import AggregateRows, Key
 from shared.replication.digest import service_digests
@@ -38,10 +39,14 @@ class Delta:
 
 @dataclass(frozen=True)
 class _Unseen:
-    """The keys of one table with unseen marks; `truncated` when a mark names the whole table."""
+    """The keys of one table with unseen marks; `truncated` when a mark names the whole table.
+
+    `aliases` are keys, as JSON, under which only this client has something.
+    """
 
     keys: Mapping[Key, "_Mark"]
     truncated: bool
+    aliases: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -164,22 +169,27 @@ class _Reader:
         """By root table, in one pass over the marks."""
         keys: dict[str, dict[Key, _Mark]] = {root.name: {} for root in self.model.roots}
         truncated: set[str] = set()
+        aliases: dict[str, list[str]] = {root.name: [] for root in self.model.roots}
         marks = self.conn.execute(
-            "SELECT table_name, key, bool_or(organisation_before = ANY(%(organisations_before)s)),"
+            "SELECT table_name, key, alias, bool_or(organisation_before = ANY(%(organisations_before)s)),"
             " bool_or(recipient IS NOT NULL) FROM yurt.history"
-            f" WHERE table_name = ANY(%(tables)s) AND {UNSEEN} AND {FOREIGN} GROUP BY table_name, key".encode(),
+            f" WHERE table_name = ANY(%(tables)s) AND {UNSEEN} AND {FOREIGN} GROUP BY table_name, key, alias".encode(),
             {**self.arguments, "tables": list(keys)},
         )
-        for table, key, left, resent in marks:
+        for table, key, alias, left, resent in marks:
             if key is None:
                 truncated.add(table)
+            elif alias is not None:
+                aliases[table].append(alias)
             else:
                 keys[table][tuple(key)] = _Mark(bool(left), bool(resent))
-        return {table: _Unseen(marked, table in truncated) for table, marked in keys.items()}
+        return {table: _Unseen(marked, table in truncated, aliases[table]) for table, marked in keys.items()}
 
     def changes(self, root: Root, unseen: _Unseen, repair: list[int] | None) -> Iterator[bytes]:
         """The lines of one table; a key stands in at most one of them."""
         rows = self.rows(root)
+        for alias in unseen.aliases:
+            yield f'{{"op":"remove","table":{canonical_json(root.name)},"key":{alias}}}\n'.encode()
         if unseen.truncated or repair == []:
             yield from rows.buckets(range(BUCKETS))
             yield from self.everything(root)

@@ -33,6 +33,23 @@ class Found:
     in_now: bool
 
 
+def wire_keys(conn: Connection[Any], table: Table, keys: Sequence[Key]) -> list[Any]:
+    """Keys as the history spells them, in their order, as JSON objects of wire values."""
+    query = f"SELECT ({json_object(table.key, 'k')})::json FROM {_listed(table)} ORDER BY k.place"
+    return [key for (key,) in conn.execute(query.encode(), _lists(table, keys))]
+
+
+def _listed(table: Table) -> str:
+    """FROM item of the keys in `_lists`: columns of the table's own types, and `place` from 1."""
+    arrays = ", ".join(f"%(k{at})s::text[]::{column.cast}[]" for at, column in enumerate(table.key))
+    names = ", ".join(quote(column.name) for column in table.key)
+    return f"ROWS FROM (unnest({arrays})) WITH ORDINALITY AS k({names}, place)"
+
+
+def _lists(table: Table, keys: Sequence[Key]) -> dict[str, list[str]]:
+    return {f"k{at}": [key[at] for key in keys] for at in range(len(table.key))}
+
+
 class AggregateRows:
     """The aggregates of one root table. `before` is the scope the client holds, `now` the one it is to have."""
 
@@ -74,7 +91,7 @@ class AggregateRows:
 
     def read(self, keys: Sequence[Key]) -> Iterator[Found]:
         """What is there now under each of `keys`, in their order."""
-        arguments = {**self.arguments} | {f"k{at}": [key[at] for key in keys] for at in range(len(self.key))}
+        arguments = self.arguments | _lists(self.root.table, keys)
         for place, bucket, put, remove, in_before, in_now in self.conn.execute(self.query, arguments):
             yield Found(keys[place - 1], bucket, put.encode() if put else None, remove.encode(), in_before, in_now)
 
@@ -107,8 +124,6 @@ class AggregateRows:
             yield from cursor.execute(query.encode(), {**self.arguments, **more})
 
     def _query(self, model: Model) -> bytes:
-        arrays = ", ".join(f"%(k{at})s::text[]::{column.cast}[]" for at, column in enumerate(self.key))
-        names = ", ".join(quote(column.name) for column in self.key)
         match = " AND ".join(f"{column_ref('t', c)} = {column_ref('k', c)}" for c in self.key)
         present = f"{column_ref('t', self.key[0])} IS NOT NULL"
         table = literal(canonical_json(self.root.name))
@@ -130,7 +145,7 @@ class AggregateRows:
         return (
             f"SELECT k.place, {self._bucket('k')}, CASE WHEN {in_now} THEN {line} END, {remove},"
             f" {present} AND {self.in_before}, {in_now}"
-            f" FROM ROWS FROM (unnest({arrays})) WITH ORDINALITY AS k({names}, place)"
+            f" FROM {_listed(self.root.table)}"
             f" LEFT JOIN {qualified(self.root.table)} t ON {match} AND {self.area}{joins} ORDER BY k.place"
         ).encode()
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from shared.protocol.values import canonical_json
 from shared.replication.model import Model
 
 _POSITION = re.compile(r"(\d{1,19}):(\d{1,19}):((?:\d{1,19}(?:,\d{1,19})*)?)")
@@ -40,6 +41,15 @@ def is_wellformed(position: str | None) -> bool:
 def _read(position: str) -> tuple[int, int, list[int]]:
     xmin, xmax, running = position.split(":")
     return int(xmin), int(xmax), [int(xid) for xid in running.split(",")] if running else []
+
+
+def remove_alias(conn: Connection[Any], model: Model, workplace: str, table: str, keys: Sequence[Any]) -> None:
+    """Keys as a workplace spelt them: its next delta removes what it holds under those."""
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO yurt.history (table_name, key, area, recipient, alias) VALUES (%s, '{}', %s, %s, %s)",
+            [(table, model.area, workplace, canonical_json(key)) for key in keys],
+        )
 
 
 def is_past(conn: Connection[Any], position: str) -> bool:

@@ -49,12 +49,19 @@ class Change:
     root: Root | None = None
     rejection: tuple[str, str] | None = None
     edited: tuple[str, ...] = ()
+    nameless: bool = False
     translated: bool = False
 
     def __post_init__(self) -> None:
         self.edited = tuple(self.before)
         self.pushed_row = self.row
         self.pushed_parts = dict(self.parts)
+
+    def reject_key(self, root: Root, detail: str) -> None:
+        """The key names nothing: the change is refused, and the replica is to remove what it holds under it."""
+        self.rejection = ("invalid_value", f"`key`: {detail}")
+        self.root, self.key_text = None, ()
+        self.nameless = self.key.keys() == set(root.table.key_names)
 
     @property
     def known(self) -> Root:
@@ -189,12 +196,12 @@ def _check(model: Model, change: Change, number: int) -> None:
     if root is None:
         change.rejection = ("unknown_table", f"The application synchronises no table {change.table}.")
         return
+    if change.key.keys() != set(root.table.key_names) and not change.translated:
+        raise _invalid(number, f"`key`: {change.table} has the key {', '.join(root.table.key_names)}")
     try:
         change.key_text = key_text(root.table, change.key)
     except KeyInvalid as error:
-        if not change.translated:
-            raise _invalid(number, f"`key`: {error}") from error
-        change.rejection = ("invalid_value", f"No key of today's {change.table}: {error}")
+        change.reject_key(root, str(error))
         return
     change.root = root
     if root.access == "read_only":

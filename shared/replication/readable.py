@@ -8,9 +8,10 @@ that decide, it would stop the whole message.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from psycopg import Connection, errors
+from psycopg import Connection, Error, errors
 
 from shared.protocol.values import NUMERIC, kind
+from shared.replication.delta_rows import wire_keys
 from shared.replication.expressions import from_wire, literal
 from shared.replication.message import Change
 from shared.replication.model import Column, Model, Root
@@ -22,13 +23,30 @@ _Keys = Mapping[int, tuple[str, ...]]
 def refuse_unreadable(conn: Connection[Any], model: Model, changes: Sequence[Change]) -> None:
     """Reject staged changes with values that are none of their type; spell the keys of the others as the history does.
 
-    Raises `ProtocolProblem`: `invalid_body` for an unreadable key, `duplicate_key` for two spellings of one key.
+    Raises `ProtocolProblem` `duplicate_key` for two spellings of one key.
     """
     for root in model.roots:
         places = [at for at, change in enumerate(changes) if change.root is root and change.rejection is None]
         if places:
             keys = dict(_by_halves(conn, root, changes, places))
             _spell(conn, changes, keys)
+        refused = [at for at, change in enumerate(changes) if change.root is root and change.rejection is not None]
+        if refused:
+            _refuse_nameless(conn, root, changes, refused)
+
+
+def _refuse_nameless(conn: Connection[Any], root: Root, changes: Sequence[Change], places: Sequence[int]) -> None:
+    """Those refused already are sent back by their keys, which must be some."""
+    try:
+        with conn.transaction():
+            wire_keys(conn, root.table, [changes[at].key_text for at in places])
+    except (errors.DataError, errors.ProgrammingError) as error:
+        if len(places) == 1:
+            changes[places[0]].reject_key(root, error.diag.message_primary or str(error))
+            return
+        middle = len(places) // 2
+        _refuse_nameless(conn, root, changes, places[:middle])
+        _refuse_nameless(conn, root, changes, places[middle:])
 
 
 def _by_halves(
@@ -39,8 +57,7 @@ def _by_halves(
             rows = conn.execute(_query(root), {"seqs": list(places)}).fetchall()
     except (errors.DataError, errors.ProgrammingError) as error:
         if len(places) == 1:
-            _require_key(conn, root, changes[places[0]], places[0])
-            changes[places[0]].rejection = ("invalid_value", error.diag.message_primary or str(error))
+            _reject(conn, root, changes[places[0]], places[0], error)
             conn.execute("DELETE FROM yurt_stage WHERE seq = %s", [places[0]])
             return
     else:
@@ -51,14 +68,15 @@ def _by_halves(
     yield from _by_halves(conn, root, changes, places[middle:])
 
 
-def _require_key(conn: Connection[Any], root: Root, change: Change, place: int) -> None:
-    """An unreadable key names nothing that could be sent back: the message is refused, its sender isolates the line."""
+def _reject(conn: Connection[Any], root: Root, change: Change, place: int, error: Error) -> None:
+    """Whether its key or a value is to blame, the change is refused alone."""
     try:
         with conn.transaction():
             conn.execute(_query(root, with_values=False), {"seqs": [place]})
-    except (errors.DataError, errors.ProgrammingError) as error:
-        detail = f"Line {change.line}: `key`: {error.diag.message_primary}"
-        raise ProtocolProblem("invalid_body", 400, detail, line=change.line) from error
+    except (errors.DataError, errors.ProgrammingError) as unreadable:
+        change.reject_key(root, unreadable.diag.message_primary or str(unreadable))
+    else:
+        change.rejection = ("invalid_value", error.diag.message_primary or str(error))
 
 
 def _query(root: Root, *, with_values: bool = True) -> bytes:

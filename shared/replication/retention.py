@@ -121,9 +121,10 @@ marks AS (
            max(xid) OVER (same_origin ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS last_of_origin,
            row_number() OVER same_origin AS nth
     FROM yurt.history WHERE xid < (SELECT xmin FROM ripe)
-    WINDOW same AS (PARTITION BY table_name, key, area, recipient, rejected, organisation_before, organisation_after),
-           same_origin AS (PARTITION BY table_name, key, area, recipient, rejected, organisation_before,
-                           organisation_after, origin ORDER BY xid DESC)
+    WINDOW same AS (PARTITION BY table_name, key, area, recipient, rejected, alias, organisation_before,
+                     organisation_after),
+           same_origin AS (PARTITION BY table_name, key, area, recipient, rejected, alias, organisation_before,
+                            organisation_after, origin ORDER BY xid DESC)
 ),
 gone AS (
     DELETE FROM yurt.history m USING marks r WHERE m.ctid = r.place AND (

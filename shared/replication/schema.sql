@@ -38,7 +38,8 @@ CREATE TABLE IF NOT EXISTS yurt.captured (
 -- key: the root's key as text, NULL = the whole table (TRUNCATE). organisation_before/_after: NULL when the table has
 -- none, when the row did not exist, or for a mark that a part row left on its root. origin: the workplace whose pushed
 -- row is stored exactly as it was pushed. recipient: the mark is for that workplace alone (it is to get the aggregate
--- again); rejected: because its change was rejected.
+-- again); rejected: because its change was rejected. alias: how it spelt a key that is spelt otherwise or names nothing;
+-- what it holds under that name is to be removed (then `key` is empty).
 CREATE TABLE IF NOT EXISTS yurt.history (
     xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
     table_name text NOT NULL,
@@ -48,7 +49,8 @@ CREATE TABLE IF NOT EXISTS yurt.history (
     organisation_after text,
     origin text,
     recipient text,
-    rejected boolean NOT NULL DEFAULT false
+    rejected boolean NOT NULL DEFAULT false,
+    alias text
 );
 -- IF NOT EXISTS would wait for the writers of the history before it looked.
 DO $$ BEGIN

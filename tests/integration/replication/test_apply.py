@@ -262,14 +262,43 @@ def test_a_message_that_cannot_be_read_changes_nothing(market: Market) -> None:
         with pytest.raises(ProtocolProblem) as caught:
             one.send(1, good + bad)
         assert caught.value.extra["line"] == 2
-    with pytest.raises(ProtocolProblem) as unreadable:
-        one.send(1, good + line(seq=2, table="orders", key={"id": 99999999999}, row=order(99999999999)))
-    assert (unreadable.value.code, unreadable.value.extra) == ("invalid_body", {"line": 2})
     with pytest.raises(ProtocolProblem) as version:
         one.send(1, good, "0.1")
     assert (version.value.code, version.value.extra) == ("invalid_body", {"line": None})
     assert market.sql("SELECT * FROM orders") == []
     assert one.push()["results"] == []
+
+
+def test_a_key_that_the_database_cannot_hold_is_refused_alone_and_removed(market: Market) -> None:
+    one = replica(market)
+    one.put("orders", order(1))
+    one.put("orders", order(99999999999, note="too far"))
+    answer = one.push()
+    assert statuses(answer) == {2: ("rejected", "invalid_value")}
+    assert {"op": "remove", "table": "orders", "key": {"id": 99999999999}} in one.pull()
+    converged(market, one)
+    one.put("orders", {**order(88888888888), "number": 5})  # refused for its row already
+    assert statuses(one.push()) == {1: ("rejected", "invalid_value")}
+    converged(market, one)
+    assert market.value("SELECT count(*) FROM yurt.problems") == 2
+
+
+def test_what_is_held_under_another_spelling_of_a_key_is_removed(market: Market) -> None:
+    one, other = replica(market, "w1", None), replica(market, "w2", None)
+    upper = "ABCDEF00-0000-0000-0000-000000000001"
+    one.put("partners", {"id": upper, "firm": "A", "note": "mine"})
+    one.put("visits", {"firm": "A", "at": "2024-05-01T00:00:00Z", "level": "1", "note": "v"})
+    assert one.push()["counts"]["applied"] == 2
+    lines = one.pull()
+    assert {"op": "remove", "table": "partners", "key": {"id": upper}} in lines
+    assert one.at("partners", id=upper.lower())["row"]["note"] == "mine"  # type: ignore[index]
+    assert one.at("visits", firm="A", at="2024-05-01T00:00:00.000000Z", level="1.00") is not None
+    converged(market, one, other)
+    one.put("units", {"code": "kg", "title": "again"})
+    assert one.push()["counts"]["conflict"] == 1
+    converged(market, one)
+    assert one.at("units", code="kg") is None
+    assert one.at("units", code="kg  ") is not None
 
 
 def test_two_spellings_of_one_key_are_one_key(market: Market) -> None:
