@@ -98,6 +98,12 @@ _ADMINISTRATION = {
         "Состояние рабочего места этого не допускает",
         "Жұмыс орнының күйі бұған жол бермейді",
     ),
+    "lines_unknown": Error(
+        409,
+        "The lines of the record are not known here",
+        "Строки этой записи здесь неизвестны",
+        "Бұл жазбаның жолдары мұнда белгісіз",
+    ),
     "already_resolved": Error(
         409, "The problem is resolved already", "Предупреждение уже обработано", "Ескерту өңделіп қойған"
     ),

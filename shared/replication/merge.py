@@ -68,7 +68,7 @@ def merge(shape: Shape, stored: Stored | None, pushed: Pushed, policy: str) -> M
     if pushed.row is None:
         return _merge_delete(shape, stored, pushed, policy)
     if stored is None:
-        return _merge_into_nothing(pushed, policy)
+        return _merge_into_nothing(shape, pushed, policy)
     merging = _Merging(policy)
     row = merging.row(shape, None if pushed.new else pushed.before, stored.row, pushed.row, "")
     parts = {
@@ -124,10 +124,11 @@ def _merge_delete(shape: Shape, stored: Stored | None, pushed: Pushed, policy: s
     return Merged(stored.row, {}, ("*",), "service")
 
 
-def _merge_into_nothing(pushed: Pushed, policy: str) -> Merged:
+def _merge_into_nothing(shape: Shape, pushed: Pushed, policy: str) -> Merged:
+    """An edit of what is gone. Without all its lines it cannot stand again, whoever wins: it would lose them."""
     if pushed.new:
         return Merged(pushed.row, pushed.parts, (), "workplace")
-    if policy == "workplace_wins":
+    if policy == "workplace_wins" and shape.parts.keys() <= pushed.parts.keys():
         return Merged(pushed.row, pushed.parts, ("*",), "workplace")
     return Merged(None, {}, ("*",), "service")
 

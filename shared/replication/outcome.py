@@ -81,6 +81,11 @@ def record_problems(
                 change.op,
                 Jsonb(stored) if stored else None,
                 Jsonb(_storable(pushed)) if pushed else None,
+                Jsonb(
+                    _storable(
+                        {"before": change.before, "parts_before": change.parts_before, "new": change.base is None}
+                    )
+                ),
                 outcome.in_force,
                 change.edited_at,
                 change.edited_by or author,
@@ -89,8 +94,8 @@ def record_problems(
     with conn.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO yurt.problems (id, application, workplace, message, seq, table_name, key, key_text, kind,"
-            " code, detail, title, columns, op, service, pushed, in_force, edited_at, edited_by)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            " code, detail, title, columns, op, service, pushed, edits, in_force, edited_at, edited_by)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             rows,
         )
 

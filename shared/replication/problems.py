@@ -1,15 +1,19 @@
 """The problem list of an application: conflicts and rejected changes, both versions kept (protocol.md)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import orjson
 from psycopg import Connection, errors
 from psycopg.rows import dict_row
 
 from shared.replication import stage
+from shared.replication.decide import shape_of
 from shared.replication.delta_rows import AggregateRows
+from shared.replication.merge import Merged, Pushed, Shape, Stored, equal, merge
 from shared.replication.message import Change, check_rows
-from shared.replication.model import Model
+from shared.replication.model import Model, Root, Table
 from shared.replication.outcome import Outcome
 from shared.replication.problem import ProtocolProblem
 from shared.replication.scope import Scope
@@ -65,8 +69,10 @@ def resolve(
 ) -> dict[str, Any]:
     """Take a decision: `accepted` keeps what is in force, `rejected` puts the other version in force.
 
-    The other version is written as an ordinary change, which travels to every workplace. Raises `ProtocolProblem`
-    `not_found`, `already_resolved`, or the code of the rule that refuses the other version; then nothing changed.
+    The other version – of a conflict, what was in dispute – is written as an ordinary change, which travels to every
+    workplace; closed periods and read-only tables do not bind the person who decides. Raises `ProtocolProblem`
+    `not_found`, `already_resolved`, `lines_unknown`, or the code of the rule that refuses the other version; then
+    nothing changed.
     """
     stage.prepare(conn)
     with conn.transaction():
@@ -85,7 +91,7 @@ def resolve(
         in_force = row["in_force"]
         if choice == "rejected":
             in_force = "workplace" if in_force == "service" else "service"
-            _put_in_force(conn, model, row, row["pushed"] if in_force == "workplace" else row["service"])
+            _put_in_force(conn, model, row, in_force)
         conn.execute(
             "UPDATE yurt.problems SET state = %s, in_force = %s, comment = %s, resolved_by = %s, resolved_at = now()"
             " WHERE id = %s::uuid",
@@ -97,41 +103,22 @@ def resolve(
     return found
 
 
-def _put_in_force(
-    conn: Connection[Any], model: Model, problem: Mapping[str, Any], version: Mapping[str, Any] | None
-) -> None:
+def _put_in_force(conn: Connection[Any], model: Model, problem: Mapping[str, Any], whose: str) -> None:
+    """Write what the version of `whose` has otherwise, and leave everything else as it is now."""
     root = model.root.get(problem["table_name"])
     if root is None:
         raise ProtocolProblem("unknown_table", 409, f"{problem['table_name']} is not synchronised any more.")
     key = tuple(problem["key_text"])
-    if not key:
-        raise ProtocolProblem("invalid_value", 409, "The record has no key that is one today.")
-    whole = Scope(None)
-    try:
-        exists = any(found.put for found in AggregateRows(conn, model, root, whole, whole).read([key]))
-    except errors.DataError as error:
-        raise ProtocolProblem("invalid_value", 409, error.diag.message_primary or str(error)) from error
-    if version is None and not exists:
+    stored = _stored(conn, model, root, key)
+    shape = shape_of(root)
+    wanted = _of_workplace(root, problem) if whose == "workplace" else _of_service(root, problem, stored)
+    if stored is None and wanted.row is not None and not wanted.new and shape.parts.keys() - wanted.parts.keys():
+        raise ProtocolProblem("lines_unknown", 409, "The record is gone, and only a part of its lines was sent.")
+    # What is gone and is to be again comes whole, as a new one does.
+    merged = merge(shape, stored, replace(wanted, new=wanted.new or stored is None), "workplace_wins")
+    if merged.row is None and stored is None:
         return
-    names = [column.name for column in root.table.writable]
-    row = {name: version["row"].get(name) for name in names} if version else None
-    parts = {part.name: part for part in root.parts}
-    change = Change(
-        line=0,
-        seq=0,
-        table=root.name,
-        key=problem["key"],
-        op="put" if version else "delete",
-        base="" if exists else None,
-        row=row,
-        before=row or {},
-        parts={table: list(lines) for table, lines in (version or {}).get("parts", {}).items() if table in parts},
-        parts_before={},
-        edited_at=None,
-        edited_by=None,
-        key_text=key,
-        root=root,
-    )
+    change = _change(root, problem["key"], key, shape, stored, merged)
     outcome = Outcome()
     try:
         check_rows(root, change)
@@ -141,3 +128,96 @@ def _put_in_force(
     write(conn, model, [change], [outcome])
     if outcome.status == "rejected":
         raise ProtocolProblem(outcome.code or "application_error", 409, outcome.detail or "")
+
+
+def _stored(conn: Connection[Any], model: Model, root: Root, key: tuple[str, ...]) -> Stored | None:
+    whole = Scope(None)
+    if not key:
+        raise ProtocolProblem("invalid_value", 409, "The record has no key that the application could hold.")
+    try:
+        [found] = AggregateRows(conn, model, root, whole, whole).read([key])
+    except errors.DataError as error:
+        raise ProtocolProblem("invalid_value", 409, error.diag.message_primary or str(error)) from error
+    line = orjson.loads(found.put) if found.put else None
+    return Stored(line["row"], line["parts"]) if line else None
+
+
+def _of_workplace(root: Root, problem: Mapping[str, Any]) -> Pushed:
+    """What the workplace edited; of a conflict that was merged otherwise, what was in dispute."""
+    edits, version = problem["edits"], problem["pushed"]
+    if version is None:
+        return Pushed(None, edits["before"], {}, edits["parts_before"], new=False)
+    before, parts = edits["before"], version["parts"]
+    if not all(isinstance(lines, list) and all(isinstance(line, dict) for line in lines) for lines in parts.values()):
+        raise ProtocolProblem("invalid_value", 409, "What was sent as lines is none.")
+    disputed = _disputed(root, problem)
+    if disputed is not None:
+        before = {name: value for name, value in before.items() if name in disputed.columns}
+        parts = {part: lines for part, lines in parts.items() if part in disputed.parts}
+    return Pushed(version["row"], before, parts, edits["parts_before"], new=edits["new"])
+
+
+def _of_service(root: Root, problem: Mapping[str, Any], stored: Stored | None) -> Pushed:
+    """What the service had in place of what the workplace made of it."""
+    version, pushed = problem["service"], problem["pushed"]
+    if version is None:
+        now = stored or Stored({}, {})
+        return Pushed(None, now.row, {}, now.parts, new=False)
+    disputed = _disputed(root, problem)
+    if disputed is None or pushed is None or stored is None:
+        return Pushed(version["row"], {}, version["parts"], stored.parts if stored else {}, new=True)
+    before = {name: pushed["row"][name] for name in disputed.columns if name in pushed["row"]}
+    parts, parts_before = {}, {}
+    for part in (part for part in root.parts if part.name in disputed.parts):
+        were = _by_key(part, problem["edits"]["parts_before"].get(part.name, ()))
+        had, made = _by_key(part, version["parts"].get(part.name, ())), _by_key(part, pushed["parts"][part.name])
+        # Lines that the workplace added were not in dispute.
+        parts[part.name] = [*had.values(), *(line for key, line in made.items() if key not in {**were, **had})]
+        parts_before[part.name] = list(made.values())
+    return Pushed(version["row"], before, parts, parts_before, new=False)
+
+
+@dataclass(frozen=True)
+class _Disputed:
+    columns: frozenset[str]
+    parts: frozenset[str]
+
+
+def _disputed(root: Root, problem: Mapping[str, Any]) -> _Disputed | None:
+    """What both sides had changed differently; None where the whole version was left out."""
+    if problem["kind"] != "conflict" or root.policy == "manual" or "*" in problem["columns"]:
+        return None
+    columns = frozenset(problem["columns"]) & root.table.by_name.keys()
+    names = (name.partition(".")[0] for name in problem["columns"] if name not in columns)
+    return _Disputed(columns, frozenset(names))
+
+
+def _by_key(part: Table, lines: Iterable[Mapping[str, Any]]) -> dict[tuple[str, ...], Mapping[str, Any]]:
+    return {tuple(str(line.get(name)) for name in part.key_names): line for line in lines}
+
+
+def _change(
+    root: Root, key: Mapping[str, Any], key_text: tuple[str, ...], shape: Shape, stored: Stored | None, merged: Merged
+) -> Change:
+    row = {name: merged.row[name] for name in shape.kinds if name in merged.row} if merged.row is not None else None
+    change = Change(
+        line=0,
+        seq=0,
+        table=root.name,
+        key=key,
+        op="delete" if row is None else "put",
+        base=None if stored is None else "",
+        row=row,
+        before={},
+        parts={part: [dict(line) for line in lines] for part, lines in merged.parts.items()},
+        parts_before={},
+        edited_at=None,
+        edited_by=None,
+        key_text=key_text,
+        root=root,
+    )
+    if row is not None and stored is not None:
+        change.edited = tuple(
+            name for name, value in row.items() if not equal(shape.kinds[name], value, stored.row[name])
+        )
+    return change

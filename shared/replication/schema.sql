@@ -85,6 +85,7 @@ CREATE TABLE IF NOT EXISTS yurt.messages (
     PRIMARY KEY (workplace, number)
 );
 
+-- edits: what of the pushed version was edited: {"before", "parts_before", "new"}.
 CREATE TABLE IF NOT EXISTS yurt.problems (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     application text NOT NULL,
@@ -103,6 +104,7 @@ CREATE TABLE IF NOT EXISTS yurt.problems (
     op text NOT NULL,
     service jsonb,
     pushed jsonb,
+    edits jsonb NOT NULL DEFAULT '{}',
     in_force text NOT NULL,
     state text NOT NULL DEFAULT 'open',
     created_at timestamptz NOT NULL DEFAULT now(),
