@@ -163,10 +163,7 @@ def _renamed(aggregate: Aggregate, earlier: Line) -> Line:
 def _parts(connection: sqlite3.Connection, aggregate: Aggregate, told: Line, key: Key) -> dict[str, list[Line]]:
     """The lines as they are now: of each touched part table, of a new aggregate all."""
     return {
-        part.table.name: [
-            part.table.wire_row(dict(zip(part.table.names, row, strict=True)))
-            for row in connection.execute(part.of_parent, key)
-        ]
+        part.table.name: part.lines_of(connection, key)
         for part in aggregate.parts
         if told["base"] is None or part.table.name in told["parts_before"]
     }

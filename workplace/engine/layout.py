@@ -96,6 +96,11 @@ class Part:
         order = ", ".join(quote(name) for name in self.table.key)
         return f"{self.table.select} WHERE {equals((self.parent,))} ORDER BY {order}"
 
+    def lines_of(self, connection: sqlite3.Connection, key: Key) -> list[dict[str, Any]]:
+        """The lines of one root as they are now, in wire values."""
+        rows = connection.execute(self.of_parent, key)
+        return [self.table.wire_row(dict(zip(self.table.names, row, strict=True))) for row in rows]
+
 
 @dataclass(frozen=True)
 class Aggregate:

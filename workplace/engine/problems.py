@@ -13,6 +13,7 @@ from typing import Any
 from shared.protocol.values import canonical_json
 from workplace.engine import outbox
 from workplace.engine.clock import now_text
+from workplace.engine.layout import Aggregate, Layout
 from workplace.engine.outbox import Held
 
 # Statuses of an answer that a person should look at; `merged` needs nobody.
@@ -63,8 +64,14 @@ def local_problems(connection: sqlite3.Connection) -> dict[tuple[str, str], dict
     return {(table, key): {**json.loads(pushed), "version": version} for table, key, pushed, version in rows}
 
 
-def record_answer(connection: sqlite3.Connection, message: Held, results: Iterable[Mapping[str, Any]]) -> int:
-    """Keeps the conflicts and rejections of an answer with what had been pushed. Returns how many there were."""
+def record_answer(
+    connection: sqlite3.Connection, layout: Layout, message: Held, results: Iterable[Mapping[str, Any]]
+) -> int:
+    """Keeps the conflicts and rejections of an answer with what had been pushed. Returns how many there were.
+
+    Lines that were not touched, and so not sent, are kept as `untouched`: where the service has deleted the document
+    they are nowhere else once its delta is applied.
+    """
     told = [result for result in results if result.get("status") in _KINDS]
     if not told:
         return 0
@@ -74,12 +81,27 @@ def record_answer(connection: sqlite3.Connection, message: Held, results: Iterab
         if line is None:
             continue
         supersede(connection, line["table"], line["key"])
+        if line["op"] == "put":
+            line = {**line, "untouched": _untouched(connection, layout.get(line["table"]), line)}
         _insert(
             connection, line, kind=_KINDS[str(result["status"])], code=str(result.get("code") or result["status"]),
             detail=str(result.get("detail") or ""), message=message.number, version=message.version,
             problem=result.get("problem"),
         )  # fmt: skip
     return len(told)
+
+
+def _untouched(
+    connection: sqlite3.Connection, aggregate: Aggregate | None, line: Mapping[str, Any]
+) -> dict[str, list[dict[str, Any]]]:
+    if aggregate is None:
+        return {}
+    key = aggregate.root.key_from_wire(line["key"])
+    return {
+        part.table.name: part.lines_of(connection, key)
+        for part in aggregate.parts
+        if part.table.name not in (line.get("parts") or {})
+    }
 
 
 def record_local(

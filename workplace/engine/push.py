@@ -84,7 +84,7 @@ def _settle(replica: Replica, answer: Mapping[str, Any], sent: Sent) -> None:
         message = outbox.find(connection, number)
         if message is None or message.digest != answer.get("digest"):
             return
-        told = problems.record_answer(connection, message, answer.get("results") or [])
+        told = problems.record_answer(connection, replica.layout, message, answer.get("results") or [])
         outbox.drop(connection, number)
         replica.put("last_message", max(number, int(replica.get("last_message", 0) or 0)))
     sent.next_message = max(sent.next_message, number + 1)

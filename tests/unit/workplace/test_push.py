@@ -190,6 +190,18 @@ def test_rejections_are_kept_with_what_was_pushed(replica: Replica, service: Ser
     assert outcome.problems == 1
 
 
+def test_of_a_document_in_conflict_lines_that_were_not_sent_are_kept_too(
+    replica: Replica, service: Service, gateway: Gateway
+) -> None:
+    (order,) = replica.connection.execute("SELECT order_id FROM order_lines LIMIT 1").fetchone()
+    replica.connection.execute("UPDATE orders SET note = 'mine' WHERE id = ?", (order,))
+    gateway.results[1] = [{"seq": 1, "status": "conflict", "code": "conflict", "detail": "deleted", "problem": "pr-1"}]
+    sync(replica, service)
+    (kept,) = problems.open_problems(replica.connection)
+    assert "order_lines" not in kept.pushed["parts"]
+    assert {line["order_id"] for line in kept.pushed["untouched"]["order_lines"]} == {order}
+
+
 def test_a_refusal_leaves_the_message_held(replica: Replica, service: Service, gateway: Gateway) -> None:
     gateway.faults.append(lambda request: problem(403, "suspended") if "/messages/" in request.path else None)
     edit_customers(replica, 1)
