@@ -18,7 +18,7 @@ from services.snapshot_builder.build_image import Cut, Identity, build_base, ide
 from services.snapshot_builder.build_steps import BuildSteps, BuildStopped
 from services.snapshot_builder.tables import BaseImage
 from services.snapshot_builder.workshop import Workshop
-from shared.replication.history import has_seen
+from shared.replication.history import has_seen, position_of
 from shared.replication.image import ImageDamaged
 from shared.runtime.objects import ObjectMissing, Objects
 
@@ -58,7 +58,7 @@ async def _build(workshop: Workshop, cut: Cut, target: Path, steps: BuildSteps) 
         object=name,
         size=stored.size,
         sha256=stored.sha256,
-        position=built.position,
+        position=position_of(identity.generation, built.snapshot),
         generation=identity.generation,
         rows=rows,
         digests=digests,

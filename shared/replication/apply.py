@@ -13,7 +13,7 @@ from shared.replication import stage, versions
 from shared.replication.blueprint import Blueprint
 from shared.replication.decide import decide
 from shared.replication.delta_rows import wire_keys
-from shared.replication.history import remove_alias, send_again
+from shared.replication.history import NOTHING, current_generation, remove_alias, send_again, snapshot_of
 from shared.replication.message import Change, parse
 from shared.replication.model import Model
 from shared.replication.opening import expect
@@ -75,6 +75,10 @@ def _apply(
     changes: Sequence[Change],
     author: str,
 ) -> list[Outcome]:
+    generation = current_generation(conn, application)
+    for change in changes:
+        if change.base is not None:
+            change.base = snapshot_of(generation, change.base) or NOTHING
     stage.stage(conn, changes)
     outcomes = decide(conn, application, model, workplace, scope, changes)
     conn.execute("SELECT set_config('yurt.origin', %s, true)", [workplace])

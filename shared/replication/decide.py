@@ -118,7 +118,7 @@ def _facts(
         )
         SELECT s.seq, t.ctid IS NOT NULL, t.ctid IS NOT NULL AND coalesce({condition(model, root, scope, "t")}, false),
                s.base IS NOT NULL AND (coalesce(u.contested, false)
-                   OR ({COMPLETE.format(position="s.base")}) IS NOT TRUE
+                   OR ({COMPLETE.format(snapshot="s.base")}) IS NOT TRUE
                    OR pg_snapshot_xmax(s.base::pg_snapshot) > pg_snapshot_xmax(pg_current_snapshot())),
                coalesce(u.refused, false), {_closed(model, root)}
         FROM yurt_stage s

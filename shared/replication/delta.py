@@ -15,7 +15,15 @@ from shared.protocol.values import canonical_json
 from shared.replication import retention
 from shared.replication.delta_rows import AggregateRows, Key
 from shared.replication.digest import service_digests
-from shared.replication.history import FOREIGN, UNSEEN, current_position
+from shared.replication.history import (
+    FOREIGN,
+    UNSEEN,
+    current_generation,
+    current_snapshot,
+    is_past,
+    position_of,
+    snapshot_of,
+)
 from shared.replication.model import Model, Root
 from shared.replication.problem import ProtocolProblem
 from shared.replication.scope import Scope
@@ -80,9 +88,10 @@ def read(
     whole = reset or after is None
     with conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        position = current_position(conn)
-        generation = conn.execute("SELECT generation FROM yurt.applications WHERE code = %s", [application]).fetchone()
-        since = position if whole or after is None else retention.since(conn, application, workplace, after)
+        now = current_snapshot(conn)
+        generation = current_generation(conn, application)
+        position = position_of(generation, now)
+        since = now if whole or after is None else _since(conn, application, workplace, generation, after)
         if since is None:
             # It was not so when the exchange was opened: the next opening tells what to do.
             raise ProtocolProblem("exchange_over", 410, "The history has been shortened. Open a new exchange.")
@@ -98,12 +107,22 @@ def read(
         first = {
             "from": None if whole else after,
             "to": position,
-            "generation": generation[0] if generation else None,
+            "generation": generation,
             "scope_version": scope_now.version,
             "reset": whole,
             "estimate": estimate,
         }
         yield Delta(position, _framed(conn, model, scope_now, first, plan, digests))
+
+
+def _since(conn: Connection[Any], application: str, workplace: str, generation: str, after: str) -> str | None:
+    """The snapshot from which everything that the holder of `after` lacks is told, None when the history has less."""
+    snapshot = snapshot_of(generation, after)
+    if snapshot is None:
+        return None
+    if not is_past(conn, snapshot):
+        raise ProtocolProblem("invalid_request", 422, "after: no position of this application.")
+    return retention.since(conn, application, workplace, snapshot)
 
 
 def _framed(

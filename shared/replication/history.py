@@ -9,9 +9,12 @@ from psycopg import Connection
 from shared.protocol.values import canonical_json
 from shared.replication.model import Model
 
-_POSITION = re.compile(r"(\d{1,19}):(\d{1,19}):((?:\d{1,19}(?:,\d{1,19})*)?)")
+_POSITION = re.compile(r"(?P<generation>[0-9a-f]{1,32})\.(?P<snapshot>\d{1,19}:\d{1,19}:(?:\d{1,19}(?:,\d{1,19})*)?)")
 
-# Marks that the holder of position %(after)s has not seen (architecture.md, Change history, 1): the index narrows to
+# The snapshot of who has seen nothing: what a position of another generation is worth.
+NOTHING = "1:1:"
+
+# Marks that the snapshot %(after)s has not seen (architecture.md, Change history, 1): the index narrows to
 # transactions that might be unseen, the snapshot decides exactly.
 UNSEEN = (
     "xid >= pg_snapshot_xmin(%(after)s::pg_snapshot) AND NOT pg_visible_in_snapshot(xid, %(after)s::pg_snapshot)"
@@ -22,24 +25,42 @@ UNSEEN = (
 FOREIGN = "origin IS DISTINCT FROM %(workplace)s AND (recipient IS NULL OR recipient = %(workplace)s)"
 
 
-def current_position(conn: Connection[Any]) -> str:
-    """The position of the transaction the caller is in."""
+def current_generation(conn: Connection[Any], application: str) -> str:
+    """The generation of the application's history; empty when it is not attached."""
+    row = conn.execute("SELECT generation FROM yurt.applications WHERE code = %s", [application]).fetchone()
+    return str(row[0]) if row else ""
+
+
+def current_snapshot(conn: Connection[Any]) -> str:
+    """The snapshot of the transaction the caller is in."""
     row = conn.execute("SELECT pg_current_snapshot()::text").fetchone()
     return str(row[0]) if row else ""
 
 
+def position_of(generation: str, snapshot: str) -> str:
+    """How a snapshot is told to a client. After a restore the same numbers mean other transactions."""
+    return f"{generation}.{snapshot}"
+
+
+def snapshot_of(generation: str, position: str) -> str | None:
+    """The snapshot of a well-formed position, None for one of another generation."""
+    of, _, snapshot = position.partition(".")
+    return snapshot if of == generation else None
+
+
 def is_wellformed(position: str | None) -> bool:
-    """Whether the text is spelt as a position (or absent): xmin:xmax:xip, in order."""
+    """Whether the text is spelt as a position (or absent): generation.xmin:xmax:xip, in order."""
     if position is None:
         return True
-    if not _POSITION.fullmatch(position):
+    match = _POSITION.fullmatch(position)
+    if not match:
         return False
-    xmin, xmax, running = _read(position)
+    xmin, xmax, running = _read(match["snapshot"])
     return 0 < xmin <= xmax < 2**63 and running == sorted(set(running)) and all(xmin <= xid < xmax for xid in running)
 
 
-def _read(position: str) -> tuple[int, int, list[int]]:
-    xmin, xmax, running = position.split(":")
+def _read(snapshot: str) -> tuple[int, int, list[int]]:
+    xmin, xmax, running = snapshot.split(":")
     return int(xmin), int(xmax), [int(xid) for xid in running.split(",")] if running else []
 
 
@@ -52,23 +73,23 @@ def remove_alias(conn: Connection[Any], model: Model, workplace: str, table: str
         )
 
 
-def is_past(conn: Connection[Any], position: str) -> bool:
-    """Whether a well-formed position lies in this cluster's past. One from the future tells of a restored backup."""
+def is_past(conn: Connection[Any], snapshot: str) -> bool:
+    """Whether a snapshot lies in this cluster's past. One from the future tells of a restored backup."""
     row = conn.execute(
-        "SELECT pg_snapshot_xmax(%s::pg_snapshot) <= pg_snapshot_xmax(pg_current_snapshot())", [position]
+        "SELECT pg_snapshot_xmax(%s::pg_snapshot) <= pg_snapshot_xmax(pg_current_snapshot())", [snapshot]
     ).fetchone()
     return bool(row and row[0])
 
 
-def is_not_later(position: str, other: str) -> bool:
-    """Whether the holder of `other` has seen everything that the holder of `position` has. Both are well-formed."""
-    (_, end, running), (_, other_end, other_running) = _read(position), _read(other)
+def is_not_later(snapshot: str, other: str) -> bool:
+    """Whether `other` has seen everything that `snapshot` has."""
+    (_, end, running), (_, other_end, other_running) = _read(snapshot), _read(other)
     return end <= other_end and all(xid >= end or xid in running for xid in other_running)
 
 
 def has_seen(position: str, xid: int) -> bool:
-    """Whether the holder of a position has seen a transaction that was committed."""
-    _, end, running = _read(position)
+    """Whether the holder of a position has seen a transaction of its generation that was committed."""
+    _, end, running = _read(position.partition(".")[2])
     return xid < end and xid not in running
 
 

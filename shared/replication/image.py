@@ -31,9 +31,9 @@ _FAST = (
 
 @dataclass(frozen=True)
 class Image:
-    """What a replica file holds: the position it was cut at, rows per table, and digests as PostgreSQL states them."""
+    """What a replica file holds: the snapshot it was cut at, rows per table, and digests as PostgreSQL states them."""
 
-    position: str
+    snapshot: str
     rows: Mapping[str, int]
     digests: Mapping[str, Mapping[str, Any]]
 
@@ -45,13 +45,13 @@ class ImageDamaged(Exception):
 def build(conn: Connection[Any], model: Model, scope: Scope, path: Path, progress: Progress) -> Image:
     """Write the replica of `scope` to `path` (which must not exist), without what belongs to one workplace.
 
-    The rows are those of one REPEATABLE READ transaction, whose snapshot is the position: a change is either in the
-    image or not seen by that position. `progress(phase, done, total)` is called about every 2,000 rows and may raise to
+    The rows are those of one REPEATABLE READ transaction, whose snapshot is the image's: a change is either in
+    it or not seen by that snapshot. `progress(phase, done, total)` is called about every 2,000 rows and may raise to
     stop; `total` is an estimate. Memory does not grow with the data.
     """
     with conn.transaction(), closing(sqlite3.connect(path, isolation_level=None)) as replica_db:
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        position = str(_one(conn, "SELECT pg_current_snapshot()::text"))
+        snapshot = str(_one(conn, "SELECT pg_current_snapshot()::text"))
         replica_db.executescript(_FAST)
         blueprint.create_tables(replica_db, model)
         total = _estimate(conn, model)
@@ -74,7 +74,7 @@ def build(conn: Connection[Any], model: Model, scope: Scope, path: Path, progres
             replica_db.execute(statement)
             progress("reading", done, max(total, done))
         replica_db.execute("ANALYZE")
-    return Image(position, rows, digests)
+    return Image(snapshot, rows, digests)
 
 
 def personalise(

@@ -7,7 +7,17 @@ from psycopg import Connection
 
 from shared.replication import retention
 from shared.replication.expressions import key_match, literal, qualified
-from shared.replication.history import FOREIGN, UNSEEN, current_position, is_past, is_wellformed
+from shared.replication.history import (
+    FOREIGN,
+    NOTHING,
+    UNSEEN,
+    current_generation,
+    current_snapshot,
+    is_past,
+    is_wellformed,
+    position_of,
+    snapshot_of,
+)
 from shared.replication.model import Model
 from shared.replication.scope import Scope, condition, parameters
 
@@ -51,26 +61,27 @@ def inspect(
     """
     with conn.transaction():
         last = _last_message(conn, application, workplace)
-        known = conn.execute("SELECT generation FROM yurt.applications WHERE code = %s", [application]).fetchone()
-        present = str(known[0]) if known else ""
+        present = current_generation(conn, application)
+        held = snapshot_of(present, position) if generation == present and is_wellformed(position) else None
+        snapshot = held or NOTHING
         resync = None
-        if generation != present or not is_wellformed(position) or not is_past(conn, position):
+        if held is None or not is_past(conn, snapshot):
             resync = "generation"
         elif scope_before is None:
             resync = "too_old"
-        elif _is_older(conn, workplace, position, last, last_message, sending, fresh=fresh):
+        elif _is_older(conn, workplace, snapshot, last, last_message, sending, fresh=fresh):
             resync = "replica_is_older"
-        elif retention.since(conn, application, workplace, position) == position:
-            _acknowledge_lazily(conn, workplace, position)
+        elif retention.since(conn, application, workplace, snapshot) == snapshot:
+            _acknowledge_lazily(conn, workplace, snapshot)
     last_result = _stored_answer(conn, workplace, last)
     with conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        now = current_position(conn)
-        since = retention.since(conn, application, workplace, position) if resync is None else None
+        now = current_snapshot(conn)
+        since = retention.since(conn, application, workplace, snapshot) if resync is None else None
         if resync is None and since is None:
             resync = "too_old"
         idle = since is not None and not _anything_new(conn, model, workplace, scope_now, since)
-    return Opening(idle, now, present, last + 1, last_result, resync, upload_first=True)
+    return Opening(idle, position_of(present, now), present, last + 1, last_result, resync, upload_first=True)
 
 
 def expect(conn: Connection[Any], application: str, workplace: str) -> None:
@@ -83,30 +94,34 @@ def expect(conn: Connection[Any], application: str, workplace: str) -> None:
 
 def register(conn: Connection[Any], application: str, workplace: str, position: str) -> None:
     """A package of this position is on its way to the workplace: until it is opened, it holds back what came later."""
+    snapshot = snapshot_of(current_generation(conn, application), position)
     conn.execute(
         "INSERT INTO yurt.workplaces (workplace, application, acknowledged, acknowledged_at) VALUES (%s, %s, %s, now())"
         " ON CONFLICT (workplace) DO UPDATE SET acknowledged_at = now(),"
         " acknowledged = coalesce(workplaces.acknowledged, excluded.acknowledged)",
-        [workplace, application, position],
+        [workplace, application, snapshot],
     )
 
 
 def acknowledge(conn: Connection[Any], application: str, workplace: str, position: str) -> None:
-    """Everything that `position` has seen may be forgotten for this workplace."""
+    """What `position` has seen may be forgotten for this workplace. One of another generation tells nothing."""
+    snapshot = snapshot_of(current_generation(conn, application), position)
+    if snapshot is None:
+        return
     conn.execute(
         "INSERT INTO yurt.workplaces (workplace, application, acknowledged, acknowledged_at) VALUES (%s, %s, %s, now())"
         " ON CONFLICT (workplace) DO UPDATE SET acknowledged = excluded.acknowledged,"
         " acknowledged_at = excluded.acknowledged_at",
-        [workplace, application, position],
+        [workplace, application, snapshot],
     )
 
 
-def _acknowledge_lazily(conn: Connection[Any], workplace: str, position: str) -> None:
+def _acknowledge_lazily(conn: Connection[Any], workplace: str, snapshot: str) -> None:
     """A poll that finds nothing should write nothing: once a minute is soon enough for what may be forgotten."""
     conn.execute(
         "UPDATE yurt.workplaces SET acknowledged = %s, acknowledged_at = now() WHERE workplace = %s"
         " AND (acknowledged_at IS NULL OR acknowledged_at < now() - interval '1 minute')",
-        [position, workplace],
+        [snapshot, workplace],
     )
 
 
@@ -130,7 +145,7 @@ def _last_message(conn: Connection[Any], application: str, workplace: str) -> in
 def _is_older(
     conn: Connection[Any],
     workplace: str,
-    position: str,
+    snapshot: str,
     last: int,
     counted: int,
     sending: int | None,
@@ -145,7 +160,7 @@ def _is_older(
     row = conn.execute(
         "SELECT NOT pg_visible_in_snapshot(xid, %s::pg_snapshot) FROM yurt.messages"
         " WHERE workplace = %s AND number = %s",
-        [position, workplace, last],
+        [snapshot, workplace, last],
     ).fetchone()
     return bool(row and row[0])
 
@@ -166,7 +181,7 @@ def _stored_answer(conn: Connection[Any], workplace: str, number: int) -> dict[s
     return row[0] if row else None
 
 
-def _anything_new(conn: Connection[Any], model: Model, workplace: str, scope: Scope, position: str) -> bool:
+def _anything_new(conn: Connection[Any], model: Model, workplace: str, scope: Scope, snapshot: str) -> bool:
     """Whether a mark concerns the workplace.
 
     A part row's mark names no organisation: it concerns who has the root, which is looked up.
@@ -185,7 +200,7 @@ def _anything_new(conn: Connection[Any], model: Model, workplace: str, scope: Sc
         if limited and root.organisation and root.parts
     ]
     arguments = {
-        "after": position,
+        "after": snapshot,
         "workplace": workplace,
         "tables": [root.name for root in model.roots],
         "shared": [root.name for root in model.roots if not root.organisation],

@@ -41,29 +41,29 @@ def forget(conn: Connection[Any], *, keep: timedelta, retention: timedelta) -> F
     return Forgotten(seen[0] if seen else 0, repeated[0] if repeated else 0)
 
 
-def since(conn: Connection[Any], application: str, workplace: str, position: str) -> str | None:
-    """From where the history tells the holder of `position` everything: the position itself, or one before it.
+def since(conn: Connection[Any], application: str, workplace: str, snapshot: str) -> str | None:
+    """From where the history tells the holder of a snapshot everything: the snapshot itself, or one before it.
 
-    None: marks it has not seen are gone. Holds for the snapshot of the caller's transaction.
+    None: marks it has not seen are gone. Holds for the caller's transaction.
     """
-    row = conn.execute(_SINCE, {"application": application, "workplace": workplace, "position": position}).fetchone()
+    row = conn.execute(_SINCE, {"application": application, "workplace": workplace, "snapshot": snapshot}).fetchone()
     if row is None:
         return None
     whole, respected = row
     if whole:
-        return position
-    return respected if respected is not None and is_not_later(respected, position) else None
+        return snapshot
+    return respected if respected is not None and is_not_later(respected, snapshot) else None
 
 
-# SQL that holds for a position from which the history, as it is, leads to now. `a` is the application's row, `w`
+# SQL that holds for a snapshot from which the history, as it is, leads to now. `a` is the application's row, `w`
 # that of the workplace or nothing.
 COMPLETE = (
-    "pg_snapshot_xmin({position}::pg_snapshot) >= a.forgotten AND (pg_snapshot_xmin({position}::pg_snapshot) >="
-    " a.compacted OR w.respected IS NOT DISTINCT FROM {position})"
+    "pg_snapshot_xmin({snapshot}::pg_snapshot) >= a.forgotten AND (pg_snapshot_xmin({snapshot}::pg_snapshot) >="
+    " a.compacted OR w.respected IS NOT DISTINCT FROM {snapshot})"
 )
 
 _SINCE = f"""
-SELECT {COMPLETE.format(position="%(position)s::text")},
+SELECT {COMPLETE.format(snapshot="%(snapshot)s::text")},
        CASE WHEN pg_snapshot_xmin(w.respected::pg_snapshot) >= a.forgotten THEN w.respected END
 FROM yurt.applications a LEFT JOIN yurt.workplaces w ON w.workplace = %(workplace)s
 WHERE a.code = %(application)s

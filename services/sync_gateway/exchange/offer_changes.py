@@ -65,7 +65,7 @@ async def offer_changes(
     before = Scope(None if held[0] is None else tuple(held[0]), held[1]) if held else now
 
     def spool(connection: Connection, model: Model) -> _Spooled:
-        if not history.is_wellformed(after) or not (opened["reset"] or history.is_past(connection, after)):
+        if not history.is_wellformed(after):
             raise Problem("invalid_request", "after: no position of this application.")
         with delta.read(
             connection,

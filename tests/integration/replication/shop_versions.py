@@ -18,6 +18,7 @@ from shared.protocol.digest import table_digests
 from shared.replication import capture, delta, image, opening, ranges, upgrade, versions
 from shared.replication.apply import Message, apply_message
 from shared.replication.digest import service_digests
+from shared.replication.history import current_generation, position_of
 from shared.replication.manifest import parse
 from shared.replication.model import Model, load
 from shared.replication.problem import ProtocolProblem
@@ -139,10 +140,12 @@ class Shop:
     def image(self, name: str) -> Path:
         """The replica in a package of today's version, whoever gets it."""
         path = self.folder / f"{name}.db"
-        position = image.build(self.conn, self.model, Scope(None), path, lambda *_: None).position
+        snapshot = image.build(self.conn, self.model, Scope(None), path, lambda *_: None).snapshot
+        generation = current_generation(self.conn, APPLICATION)
+        position = position_of(generation, snapshot)
         configuration = self.model.manifest.configuration
         document = {"configuration": "shop", "version": configuration.version, "platform": configuration.platform}
-        about = {"workplace": name, "position": position, "generation": "g", "scope_version": 1, "prefix": "P"}
+        about = {"workplace": name, "position": position, "generation": generation, "scope_version": 1, "prefix": "P"}
         opening.register(self.conn, APPLICATION, name, position)
         image.personalise(path, document | about, ranges.renew(self.conn, APPLICATION, self.model, name))
         return path

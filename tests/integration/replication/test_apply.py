@@ -7,10 +7,11 @@ from uuid import UUID
 
 import pytest
 
+from shared.replication import capture
 from shared.replication.digest import service_digests
 from shared.replication.problem import ProtocolProblem
 from shared.replication.scope import Scope
-from tests.integration.replication.market import Market, attached
+from tests.integration.replication.market import APPLICATION, Market, attached
 from tests.integration.replication.tiny_replica import Document, TinyReplica
 
 
@@ -447,8 +448,26 @@ def test_a_base_from_the_future_hides_no_conflict(market: Market) -> None:
     one = replica(market)
     one.put("partners", {"id": uid(1), "note": "mine"})
     market.sql("UPDATE partners SET note = 'theirs'")
-    body = one.freeze().replace(json.dumps(one.position).encode(), b'"999999999:999999999:"')
+    generation = str(one.position).partition(".")[0].encode()
+    body = one.freeze().replace(json.dumps(one.position).encode(), b'"%s.999999999:999999999:"' % generation)
     assert statuses(one.push(body)) == {1: ("conflict", "conflict")}
+    converged(market, one)
+
+
+def test_a_base_of_another_generation_hides_no_conflict(market: Market) -> None:
+    """After a restore its numbers are those of other transactions: nobody can tell what it has seen."""
+    market.sql("INSERT INTO partners (id, firm, note) VALUES (%s, 'A', 'old'), (%s, 'A', 'old')", uid(1), uid(2))
+    one = replica(market)
+    one.put("partners", {"id": uid(1), "note": "mine"})
+    one.put("partners", {"id": uid(2), "name": "mine"})
+    market.sql("UPDATE partners SET note = 'theirs'")
+    one.pull()
+    body = one.freeze()
+    capture.restored(market.conn, APPLICATION)
+    assert statuses(one.push(body)) == {1: ("conflict", "conflict"), 2: ("merged", None)}
+    with pytest.raises(ProtocolProblem, match="shortened"):
+        one.lines()
+    one.pull(reset=True)
     converged(market, one)
 
 
@@ -485,7 +504,7 @@ def test_hostile_leftovers_of_a_change_are_refused_alone(market: Market) -> None
     for damage in hostile:
         body = json.dumps(document | damage).encode()
         assert statuses(one.push(body)) == {1: ("rejected", "invalid_value")}, damage
-        document["base"] = market.value("SELECT pg_current_snapshot()::text")
+        document["base"] = one.position
     body = json.dumps(document | {"before": {"note": None, "no such\x00": 1}}).encode()
     assert one.push(body)["counts"]["rejected"] == 0
     converged(market, one)

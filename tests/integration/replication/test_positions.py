@@ -48,8 +48,8 @@ def test_a_transaction_open_during_a_build_arrives_unseen_after_its_commit(
             writer.execute("UPDATE bills SET note = 'slow' WHERE (area, id) = (1, 1)")
             conn.execute("UPDATE bills SET note = 'quick' WHERE (area, id) = (1, 2)")
             built = image.build(conn, model, Scope(None), tmp_path / "r.db", lambda *_: None)
-            assert unseen(conn, built.position) == set()
-        assert unseen(conn, built.position) == {("bills", ("1",))}
+            assert unseen(conn, built.snapshot) == set()
+        assert unseen(conn, built.snapshot) == {("bills", ("1",))}
     with closing(sqlite3.connect(tmp_path / "r.db")) as replica:
         notes = dict(replica.execute("SELECT id, note FROM bills WHERE id < 3"))
     assert notes == {1: "bill 1", 2: "quick"}
@@ -65,7 +65,7 @@ def test_a_rolled_back_savepoint_leaves_no_mark_and_its_transaction_the_others(
             conn.execute("UPDATE bills SET note = 'never' WHERE (area, id) = (1, 1)")
         with conn.transaction():
             conn.execute("UPDATE bills SET note = 'inner' WHERE (area, id) = (1, 2)")
-    assert unseen(conn, built.position) == {("bills", ("2",))}
+    assert unseen(conn, built.snapshot) == {("bills", ("2",))}
 
 
 def test_an_image_and_what_its_position_has_not_seen_are_everything(
@@ -108,7 +108,7 @@ def test_an_image_and_what_its_position_has_not_seen_are_everything(
             then = {row[0]: row for row in replica.execute("SELECT id, firm, note FROM bills")}
         differ = {("bills", (str(key),)) for key in {*then, *now} if then.get(key) != now.get(key)}
         assert differ
-        assert differ <= unseen(conn, cut.position)
+        assert differ <= unseen(conn, cut.snapshot)
 
 
 def test_two_of_three_organisations_get_their_own_rows_and_what_is_shared(

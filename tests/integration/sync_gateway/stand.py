@@ -26,6 +26,7 @@ from shared.contracts.envelope import Envelope, Event
 from shared.contracts.provisioning import Package
 from shared.contracts.snapshot_builder import PackageBuilt
 from shared.messaging.bus import InProcessBus
+from shared.replication.history import position_of
 from shared.runtime.database import service_database_url
 from shared.runtime.http import service_client
 from shared.runtime.objects import Objects
@@ -113,7 +114,7 @@ class Stand:
         """Play the snapshot builder: the package lies in the store and is announced."""
         stored = await self.objects.put_stream(f"packages/{uuid4()}.zip", [content])
         with psycopg.connect(self.application_url) as connection:
-            position, generation = connection.execute(
+            snapshot, generation = connection.execute(
                 "SELECT pg_current_snapshot()::text, generation FROM yurt.applications LIMIT 1"
             ).fetchone() or ("", "")
         about = {
@@ -122,7 +123,7 @@ class Stand:
             "filename": "Автономная работа.zip",
             "size": stored.size,
             "sha256": stored.sha256,
-            "position": position,
+            "position": position_of(generation, snapshot),
             "generation": generation,
             "scope_version": 1,
             "expires_at": datetime.now(UTC) + timedelta(days=1),

@@ -12,6 +12,7 @@ import pytest
 
 from services.sync_gateway.tidy import release_histories
 from shared.replication import image, model
+from shared.replication.history import current_generation, position_of
 from shared.replication.manifest import parse
 from shared.replication.scope import Scope
 from shared.replication.session import connect
@@ -46,7 +47,8 @@ def replica(stand: Stand, folder: Path, version: str = MANIFEST) -> sqlite3.Conn
     """The replica that a package of this version holds."""
     with connect(stand.application_url) as conn:
         bound = model.load(conn, parse(version), None)
-        position = image.build(conn, bound, Scope(None), folder / "infobase.db", lambda *_: None).position
+        snapshot = image.build(conn, bound, Scope(None), folder / "infobase.db", lambda *_: None).snapshot
+        position = position_of(current_generation(conn, "trade"), snapshot)
     version = bound.manifest.configuration.version
     image.personalise(folder / "infobase.db", {"position": position, "version": version, "platform": ">=3.11"}, {})
     return sqlite3.connect(folder / "infobase.db", isolation_level=None)

@@ -97,7 +97,7 @@ for _ in range(300):
         {"seq": -1}, {"seq": 2**63},
         {"seq": None}, {"table": 1}, {"table": None}, {"table": "a\x00"}, {"key": {}}, {"key": None}, {"key": [1]},
         {"key": {"ID": 1}}, {"key": {"id": 1, "more": 1}}, {"base": 5}, {"base": "x"},
-        {"base": "5:3:"}, {"base": "1:2:3"}, {"base": "0:0:"}, {"base": ""},
+        {"base": "a.5:3:"}, {"base": "a.1:2:3"}, {"base": "a.0:0:"}, {"base": "5:5:"}, {"base": ".5:5:"}, {"base": ""},
         {"base": "9" * 400 + ":" + "9" * 400 + ":"},
         {"base": False}, {"row": None}, {"row": []}, {"row": 1}, {"before": []}, {"parts": []}, {"parts_before": "x"},
         {"edited_at": "soon"}, {"edited_at": "2024-02-31T00:00:00.000000Z"}, {"edited_at": 5}, {"edited_by": 5},
