@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from datetime import date, datetime
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from services.licensing import seats
 from services.licensing.change_subscription import change_subscription
 from services.licensing.grant_seat import seats_held
+from services.licensing.release_seat import release_seat
 from services.licensing.tables import Subscription
 from shared.runtime.problem import Problem
 
@@ -71,6 +73,12 @@ async def get_subscription(subscriber: Code, session: Transaction) -> Subscripti
     if subscription is None:
         raise Problem("not_found", f"There is no subscription of {subscriber}.")
     return await _document(session, subscription)
+
+
+@router.delete("/subscriptions/{subscriber}/seats/{workplace}", status_code=204)
+async def delete_seat(subscriber: Code, workplace: UUID, session: Transaction) -> None:
+    """Take the seat of an ended workplace back at once; the event that says so may come later."""
+    await release_seat(session, subscriber, workplace)
 
 
 async def _document(session: AsyncSession, subscription: Subscription) -> SubscriptionDocument:

@@ -1,6 +1,7 @@
 """Take back the seat of a workplace that ended."""
 
 from datetime import UTC, datetime
+from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -12,16 +13,21 @@ from shared.contracts.provisioning import WorkplaceEnded
 from shared.messaging.outbox import record
 
 
-async def release_seat(session: AsyncSession, event: WorkplaceEnded) -> None:
-    """After this the workplace holds no seat and never gets one, whichever event came first.
+async def on_workplace_ended(session: AsyncSession, event: WorkplaceEnded) -> None:
+    """However a workplace ended, its seat comes back."""
+    await release_seat(session, event.subscriber, event.workplace)
+
+
+async def release_seat(session: AsyncSession, subscriber: str, workplace: UUID) -> None:
+    """After this the workplace holds no seat and never gets one, whatever comes first or twice.
 
     SeatReleased is recorded if it held one; a workplace that a reduction suspended and that fits now is restored.
     """
-    subscription = await lock_subscription(session, event.subscriber)
+    subscription = await lock_subscription(session, subscriber)
     now = datetime.now(UTC)
-    tombstone = {"workplace": event.workplace, "subscriber": event.subscriber, "state": "released", "changed_at": now}
+    tombstone = {"workplace": workplace, "subscriber": subscriber, "state": "released", "changed_at": now}
     await session.exec(insert(Seat).values(suspended=False, **tombstone).on_conflict_do_nothing())
-    seat = await session.get_one(Seat, event.workplace, with_for_update=True)
+    seat = await session.get_one(Seat, workplace, with_for_update=True)
     if seat.state == "held":
         await record(session, SeatReleased(workplace=seat.workplace, subscriber=seat.subscriber))
     if seat.state != "released":

@@ -1,6 +1,7 @@
 """Create, change and end workplaces: provisioning decides, the projection follows at once."""
 
 import hashlib
+import logging
 from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -17,6 +18,8 @@ from shared.contracts.provisioning import WorkplaceChanged
 from shared.replication import scope
 from shared.runtime.database import Sessions
 from shared.runtime.problem import Problem
+
+_log = logging.getLogger(__name__)
 
 Act = Literal["suspend", "resume", "reissue", "package"]
 
@@ -55,9 +58,16 @@ async def act_on_workplace(
     return await take_over(sessions, answer)
 
 
-async def delete_workplace(sessions: Sessions, provisioning: httpx.AsyncClient, workplace: UUID) -> dict[str, Any]:
-    """The workplace ended for ever; its seat is on its way back."""
-    return await take_over(sessions, await ask(provisioning, "DELETE", f"/workplaces/{workplace}"))
+async def delete_workplace(
+    sessions: Sessions, provisioning: httpx.AsyncClient, licensing: httpx.AsyncClient, workplace: UUID
+) -> dict[str, Any]:
+    """The workplace ended for ever and its seat is free; while licensing is away, it is on its way back."""
+    ended = await ask(provisioning, "DELETE", f"/workplaces/{workplace}")
+    try:
+        await ask(licensing, "DELETE", f"/subscriptions/{ended['subscriber']}/seats/{workplace}")
+    except Problem as problem:
+        _log.warning("the seat of workplace %s is given back by its event only: %s", workplace, problem.code)
+    return await take_over(sessions, ended)
 
 
 async def require_organisations(

@@ -170,4 +170,4 @@ async def post_reissue(workplace: Manageable, parts: Wired) -> dict[str, Any]:
 @router.delete("/workplaces/{workplace}")
 async def end_workplace(workplace: Manageable, parts: Wired) -> dict[str, Any]:
     """End it for ever; its seat is free."""
-    return await delete_workplace(parts.sessions, parts.provisioning, workplace.id)
+    return await delete_workplace(parts.sessions, parts.provisioning, parts.licensing, workplace.id)

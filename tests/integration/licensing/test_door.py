@@ -1,6 +1,7 @@
 """What the door of licensing lets through."""
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -51,3 +52,11 @@ async def test_without_the_service_token_only_health_answers(licensing: OneServi
     assert (await licensing.client.put("/subscriptions/acme", json=TERMS, headers=nobody)).status_code == 401
     assert (await licensing.client.get("/health/live", headers=nobody)).status_code == 200
     assert (await licensing.client.get("/health/ready", headers=nobody)).status_code == 200
+
+
+async def test_a_seat_is_taken_back_at_the_door_once_and_never_given_again(licensing: OneService) -> None:
+    await licensing.client.put("/subscriptions/acme", json=TERMS)
+    door = f"/subscriptions/acme/seats/{uuid4()}"
+    for _ in range(2):
+        assert (await licensing.client.delete(door)).status_code == 204
+    assert (await licensing.client.get("/subscriptions/acme")).json()["used"] == 0

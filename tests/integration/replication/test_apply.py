@@ -504,7 +504,8 @@ def test_hostile_leftovers_of_a_change_are_refused_alone(market: Market) -> None
     for damage in hostile:
         body = json.dumps(document | damage).encode()
         assert statuses(one.push(body)) == {1: ("rejected", "invalid_value")}, damage
-        document["base"] = one.position
+        generation = str(one.position).partition(".")[0]
+        document["base"] = f"{generation}.{market.value('SELECT pg_current_snapshot()::text')}"
     body = json.dumps(document | {"before": {"note": None, "no such\x00": 1}}).encode()
     assert one.push(body)["counts"]["rejected"] == 0
     converged(market, one)
