@@ -99,7 +99,7 @@ def text(column: Column, ref: str) -> str:
     if family == ARRAY:
         return _array(column.type, ref)
     if family == JSON:
-        return f"{ref}::jsonb::text"
+        return f"yurt.json_text({ref})" if column.type == "json" else f"{ref}::text"
     if _TIMESTAMPS.fullmatch(column.type):
         return _timestamp(column.type, ref)
     if column.type.startswith("character("):
@@ -171,10 +171,11 @@ def _array(type_text: str, ref: str) -> str:
         or element.startswith(("character varying", "character("))
     ):
         return f"array_to_json({ref})::text"
-    special = {BYTEA: "bytea", JSON: "json", INTEGER: "bigint", REAL: "float", DOUBLE: "float"}.get(family)
+    if element == "json":
+        return f"yurt.wire_array(array_to_json({ref}::text[]), 'json')"
+    special = {BYTEA: "bytea", INTEGER: "bigint", REAL: "float", DOUBLE: "float"}.get(family)
     if _TIMESTAMPS.fullmatch(element):
         special = "timestamptz" if element.endswith("with time zone") else "timestamp"
     if special:
-        source = f"{ref}::jsonb[]::text[]" if special == "json" else ref
-        return f"yurt.wire_array(array_to_json({source}), '{special}')"
+        return f"yurt.wire_array(array_to_json({ref}), '{special}')"
     return f"array_to_json({ref}::text[])::text"

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import orjson
 from psycopg import Connection
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json
 
 from shared.replication.delta_rows import AggregateRows
 from shared.replication.message import Change
@@ -71,7 +71,7 @@ def record_problems(
                 number,
                 change.seq,
                 change.table,
-                Jsonb(_storable(change.key)),
+                Json(_storable(change.key)),
                 list(change.key_text),
                 "rejected" if outcome.status == "rejected" else "conflict",
                 outcome.code or "conflict",
@@ -79,9 +79,9 @@ def record_problems(
                 _storable(_title(change, stored)),
                 list(outcome.columns),
                 change.op,
-                Jsonb(stored) if stored else None,
-                Jsonb(_storable(pushed)) if pushed else None,
-                Jsonb(
+                Json(stored) if stored else None,
+                Json(_storable(pushed)) if pushed else None,
+                Json(
                     _storable(
                         {"before": change.before, "parts_before": change.parts_before, "new": change.base is None}
                     )

@@ -83,7 +83,8 @@ def _query(root: Root, *, with_values: bool = True) -> bytes:
     key = ", ".join(_as_printed(column, f"s.key[{at}]") for at, column in enumerate(root.table.key, start=1))
     ruling = {root.organisation, root.closed.column if root.closed else None}
     names = sorted(filter(None, ruling)) if with_values else []
-    values = "".join(f", {from_wire(root.table.by_name[name], 's.row')}" for name in names)
+    # As text: Python has no infinite dates, none before the year 1 and none beyond 9999.
+    values = "".join(f", ({from_wire(root.table.by_name[name], 's.row')})::text" for name in names)
     return (
         f"SELECT s.seq, ARRAY[{key}]{values} FROM yurt_stage s"
         f" WHERE s.table_name = {literal(root.name)} AND s.seq = ANY(%(seqs)s)"

@@ -85,7 +85,7 @@ CREATE TABLE IF NOT EXISTS yurt.messages (
     PRIMARY KEY (workplace, number)
 );
 
--- edits: what of the pushed version was edited: {"before", "parts_before", "new"}.
+-- Versions are json, not jsonb: they are kept as they were spelt. edits: what of the pushed version was edited: {"before", "parts_before", "new"}.
 CREATE TABLE IF NOT EXISTS yurt.problems (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     application text NOT NULL,
@@ -93,7 +93,7 @@ CREATE TABLE IF NOT EXISTS yurt.problems (
     message bigint NOT NULL,
     seq bigint NOT NULL,
     table_name text NOT NULL,
-    key jsonb NOT NULL,
+    key json NOT NULL,
     key_text text[] NOT NULL,
     organisation text,
     kind text NOT NULL,
@@ -102,9 +102,9 @@ CREATE TABLE IF NOT EXISTS yurt.problems (
     title text,
     columns text[] NOT NULL DEFAULT '{}',
     op text NOT NULL,
-    service jsonb,
-    pushed jsonb,
-    edits jsonb NOT NULL DEFAULT '{}',
+    service json,
+    pushed json,
+    edits json NOT NULL DEFAULT '{}',
     in_force text NOT NULL,
     state text NOT NULL DEFAULT 'open',
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -129,6 +129,15 @@ CREATE TABLE IF NOT EXISTS yurt.leases (
     PRIMARY KEY (application, table_name, first)
 );
 
+-- json as the database prints jsonb; what jsonb cannot hold ("\u0000", 1e400000) as it is stored.
+CREATE OR REPLACE FUNCTION yurt.json_text(value json) RETURNS text
+LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog AS $$
+BEGIN
+    RETURN value::jsonb::text;
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+    RETURN value::text;
+END $$;
+
 -- Wire spelling of arrays whose elements PostgreSQL prints otherwise (protocol.md, Values). `value` is array_to_json's.
 CREATE OR REPLACE FUNCTION yurt.wire_array(value json, element text) RETURNS text
 LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog AS $$
@@ -150,6 +159,7 @@ BEGIN
                     WHEN isfinite((e #>> '{}')::timestamptz) AND (e #>> '{}')::timestamptz >= '0001-01-01 00:00+00'
                     THEN to_char((e #>> '{}')::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US') || 'Z'
                     ELSE (e #>> '{}')::timestamptz::text END || '"'
+                WHEN 'json' THEN to_json(yurt.json_text((e #>> '{}')::json))::text
                 WHEN 'bytea' THEN '"' || translate(encode((e #>> '{}')::bytea, 'base64'), E'\n', '') || '"'
                 ELSE to_json(e #>> '{}')::text END
             END, ',' ORDER BY place)

@@ -5,8 +5,10 @@ own rules are the database's business.
 """
 
 import base64
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -26,6 +28,8 @@ _TIMESTAMP = re.compile(
 _UUID = re.compile(r"[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 # PostgreSQL's limit.
 _MAX_DIMENSIONS = 6
+# Beyond, numeric (and so jsonb) overflows or loses digits; PostgreSQL has the last word on what is near.
+_MAX_NUMERIC_EXPONENT = 131_071
 _SPECIAL_FLOATS = {"NaN", "Infinity", "-Infinity"}
 
 
@@ -67,8 +71,32 @@ def _checker(type_text: str) -> Callable[[Any], Any]:
     return _text
 
 
+def _json(value: Any) -> str:
+    """A document that PostgreSQL's jsonb can hold: every reader of the application's json will want it as that."""
+    try:
+        document = json.loads(_text(value), parse_float=_json_number, parse_int=_json_number, parse_constant=_no_json)
+        spelt = json.dumps(document, ensure_ascii=False, default=str)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+    spelt.encode()  # halves of surrogate pairs are no characters
+    if "\\u0000" in spelt:
+        raise ValueError("NUL")
+    return str(value)
+
+
+def _json_number(text: str) -> Decimal:
+    number = Decimal(text)
+    if number and abs(number.adjusted()) > _MAX_NUMERIC_EXPONENT:
+        raise ValueError(text)
+    return number
+
+
+def _no_json(constant: str) -> None:
+    raise ValueError(constant)
+
+
 def _integer(value: Any) -> Any:
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63:
         return value
     return int(_matching(_INTEGER, value))
 
@@ -119,5 +147,5 @@ _BY_KIND: Mapping[str, Callable[[Any], Any]] = {
     DOUBLE: _float,
     BOOLEAN: _boolean,
     BYTEA: _bytes,
-    JSON: _text,
+    JSON: _json,
 }

@@ -1,5 +1,6 @@
 """Writing the staged aggregates: set-based, and by halves where the database refuses something."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,9 @@ _INVALID_VALUE = ("22", "42804", "54")
 # About the moment, not about the data pushed: connections, transactions, resources, locks, operators, the system. An
 # application's triggers may raise any other code.
 _MOMENT = ("08", "25", "2D", "3B", "40", "53", "55P03", "57", "58", "72", "F0", "XX")
+
+
+_KEY = re.compile(r"Key \((.*?)\)=")
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ def _write_by_halves(
         others = _write_by_halves(conn, model, changes, rest) if rest else {}
         return dict.fromkeys(passed.places, _PASSED_OVER) | others
     except psycopg.Error as error:
-        refusal = _refusal(error)
+        refusal = _refusal(model, error)
         if refusal is None:
             raise
         if len(places) == 1:
@@ -146,16 +150,27 @@ def _execute(
         conn.execute(statement.encode(), arguments)
 
 
-def _refusal(error: psycopg.Error) -> _Refusal | None:
+def _refusal(model: Model, error: psycopg.Error) -> _Refusal | None:
     state = error.sqlstate or ""
     message = error.diag.message_primary or str(error)
-    detail = f"{message} {error.diag.message_detail}" if error.diag.message_detail else message
     if state in _CODES:
-        return _Refusal(_CODES[state], detail)
-    if state.startswith(_INVALID_VALUE):
-        return _Refusal("invalid_value", detail)
+        return _Refusal(_CODES[state], " ".join(filter(None, [message, _key_detail(model, error)])))
+    # What a trigger of the application computes is no value of the pushed row.
+    in_function = "function" in (error.diag.context or "")
+    if state.startswith(_INVALID_VALUE) and not in_function:
+        return _Refusal("invalid_value", message)
     if not state or state.startswith(_MOMENT):
         return None
     if state.startswith("42") and state != "42501" and not error.diag.context:
         return None  # our own statement does not fit the tables: no fault of the row
-    return _Refusal("application_error", detail)
+    return _Refusal("application_error", " ".join(filter(None, [message, error.diag.message_detail])))
+
+
+def _key_detail(model: Model, error: psycopg.Error) -> str | None:
+    """Which key stands in the way, when it consists of columns that workplaces have. All other details show the stored
+    row as it is, with columns that never leave the service.
+    """
+    found = _KEY.match(error.diag.message_detail or "")
+    table = next((table for table in model.tables if table.name == error.diag.table_name), None)
+    known = table is not None and found is not None and set(found[1].split(", ")) <= table.by_name.keys()
+    return error.diag.message_detail if known else None

@@ -92,18 +92,21 @@ async def _spool(
 
 
 def expected_digest(header: str | None) -> bytes:
-    """The SHA-256 in a Content-Digest header (RFC 9530). Problems `digest_missing`, `digest_mismatch`."""
-    for member in (header or "").split(","):
-        algorithm, _, value = member.strip().partition("=")
-        if algorithm.strip().lower() != "sha-256":
-            continue
-        if not (value.startswith(":") and value.endswith(":") and len(value) > 1):
-            raise Problem("digest_mismatch", "Content-Digest must look like sha-256=:<base64>:")
-        try:
-            return b64decode(value[1:-1], validate=True)
-        except ValueError as error:
-            raise Problem("digest_mismatch", "Content-Digest holds no base64.") from error
-    raise Problem("digest_missing", "A message needs Content-Digest: sha-256=:<base64>: over the bytes as sent.")
+    """The SHA-256 in a Content-Digest header (RFC 9530), whose lines are joined by commas.
+
+    It is a dictionary (RFC 8941): parameters of a member mean nothing here, of several members of one name the last
+    counts. Problems `digest_missing`, `digest_mismatch`.
+    """
+    members = (member.partition(";")[0].strip().partition("=") for member in (header or "").split(","))
+    value = next((value for name, _, value in reversed(list(members)) if name.strip().lower() == "sha-256"), None)
+    if value is None:
+        raise Problem("digest_missing", "A message needs Content-Digest: sha-256=:<base64>: over the bytes as sent.")
+    if not (value.startswith(":") and value.endswith(":") and len(value) > 1):
+        raise Problem("digest_mismatch", "Content-Digest must look like sha-256=:<base64>:")
+    try:
+        return b64decode(value[1:-1], validate=True)
+    except ValueError as error:
+        raise Problem("digest_mismatch", "Content-Digest holds no base64.") from error
 
 
 def invalid_body(detail: str) -> Problem:

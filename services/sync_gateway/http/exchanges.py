@@ -109,7 +109,7 @@ async def post_message(
     living: Living,
     replica: ActiveReplica,
     parts: Wired,
-    content_digest: Annotated[str | None, Header()] = None,
+    content_digest: Annotated[list[str] | None, Header()] = None,
     content_encoding: Annotated[str | None, Header()] = None,
     content_type: Annotated[str, Header()] = NDJSON,
     yurt_version: Annotated[str | None, Header(max_length=100)] = None,
@@ -121,7 +121,9 @@ async def post_message(
         raise Problem("unsupported_media_type", f"A message is {NDJSON}.")
     if yurt_version is None:
         raise message_body.invalid_body("Yurt-Version is missing: the version the message was written in.")
-    body = await message_body.receive(_chunks(request), content_digest, content_encoding, parts.exchange)
+    body = await message_body.receive(
+        _chunks(request), ",".join(content_digest or ()), content_encoding, parts.exchange
+    )
     try:
         answer = await receive_message(
             parts.sessions,

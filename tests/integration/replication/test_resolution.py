@@ -163,3 +163,19 @@ def test_a_deletion_is_put_in_force_and_a_deleted_record_comes_back(market: Mark
     assert resolve(market)["in_force"] == "service"
     assert market.sql("SELECT note FROM offers") == [("cloud",)]
     converged(market, one)
+
+
+def test_numbers_of_any_size_are_kept_as_they_are_and_put_in_force(market: Market) -> None:
+    one = replica(market)
+    partner(market, one)
+    market.sql("UPDATE partners SET weight = 1.5")
+    one.put("partners", {"id": uid(1), "weight": 1e22})
+    assert one.push()["counts"]["conflict"] == 1
+    [kept] = problems.list_(market.conn, APPLICATION)["items"]
+    assert kept["pushed"]["row"]["weight"] == 1e22
+    resolve(market)
+    assert market.sql("SELECT weight FROM partners") == [(1e22,)]
+    one.push(line(table="orders", key={"id": 1}, row={**order(1), "number": 2**70}))
+    with pytest.raises(ProtocolProblem) as refused:
+        resolve(market)
+    assert refused.value.code == "invalid_value"
