@@ -13,19 +13,19 @@ class EndsTransaction(ValueError):
 
 
 def statements(script: str) -> Iterator[str]:
-    """The statements of a script. Raises `EndsTransaction`."""
+    """The statements of a script, without empty ones. Raises `EndsTransaction`."""
     statement = ""
     for piece in re.split(r"(?<=;)", script):
         statement += piece
         if sqlite3.complete_statement(statement):
-            yield _checked(statement)
+            yield from _checked(statement)
             statement = ""
-    if statement.strip():
-        yield _checked(statement)
+    yield from _checked(statement)
 
 
-def _checked(statement: str) -> str:
+def _checked(statement: str) -> Iterator[str]:
     text = _SPACE_AND_COMMENTS.sub("", statement)
     if _ENDS_TRANSACTION.match(text):
         raise EndsTransaction(text[:60])
-    return statement
+    if text.strip("; \t\r\n"):
+        yield statement

@@ -1,11 +1,16 @@
 """The manifest: what of an application synchronises (architecture.md, Configuration of an application)."""
 
+import re
+import sqlite3
 import tomllib
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from shared.protocol.statements import EndsTransaction, statements
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[^\x00\"]+$")]
 Titles = dict[str, str]
@@ -31,13 +36,22 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
 
+_SPECIFIER = re.compile(r"(===?|!=|~=|<=?|>=?) *\d+(\.\d+)*(\.\*)?", re.ASCII)
+
+
+def _specifier(platform: str) -> str:
+    if not all(_SPECIFIER.fullmatch(part.strip()) for part in platform.split(",")):
+        raise ValueError("it must say which Python is needed, like >=3.11")
+    return platform
+
+
 class Configuration(_Section):
     """Name and version of the kind of application, and what its copy needs on the local computer."""
 
     name: Name
     version: Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+){0,3}$")]
     title: Titles
-    platform: str = ">=3.11"
+    platform: Annotated[str, AfterValidator(_specifier)] = ">=3.11"
     isolation: Literal["database", "column"] = "database"
     area_column: Name | None = None
     # The PostgreSQL schema of the application's tables.
@@ -101,11 +115,17 @@ class Aggregate(_Section):
     parts: tuple[Part, ...] = ()
 
 
+def _inlined(sqlite: str) -> str:
+    if re.fullmatch(r"[^\n;]+\.sql", sqlite):
+        raise ValueError(f"{sqlite} names a file: its text must stand here")
+    return sqlite
+
+
 class Migration(_Section):
     """How replicas and messages of version `from` become those of this version. `sqlite` is SQL text."""
 
     from_version: str = Field(alias="from")
-    sqlite: str = ""
+    sqlite: Annotated[str, AfterValidator(_inlined)] = ""
     renames: dict[str, dict[str, str]] = {}
     defaults: dict[str, dict[str, Any]] = {}
 
@@ -232,6 +252,34 @@ def _migrations(manifest: Manifest) -> Iterator[Mistake]:
         if migration.from_version in seen:
             yield Mistake(place, f"{migration.from_version} stands already at {seen[migration.from_version]}")
         seen.setdefault(migration.from_version, place)
+        unreadable = _unreadable(migration.sqlite)
+        if unreadable:
+            yield Mistake(f"migrations[{at}].sqlite", unreadable)
+
+
+_ILL_WRITTEN = ("syntax error", "unrecognized token", "incomplete input")
+
+
+def _unreadable(script: str) -> str | None:
+    """Why SQLite cannot read the script. Whether it runs shows on a replica of its version (`versions.mistakes`)."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        try:
+            for statement in statements(script):
+                _read(db, statement)
+        except EndsTransaction as error:
+            return f"it runs inside a transaction: {error}"
+        except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
+            return str(error)
+    return None
+
+
+def _read(db: sqlite3.Connection, statement: str) -> None:
+    """Nothing is run, and there are no tables to be found missing."""
+    try:
+        db.execute(f"EXPLAIN {statement}")
+    except sqlite3.OperationalError as error:
+        if any(text in str(error) for text in _ILL_WRITTEN):
+            raise
 
 
 def _organisations(manifest: Manifest) -> Iterator[Mistake]:

@@ -133,7 +133,7 @@ def load(conn: Connection[Any], manifest: Manifest, area: str | None) -> Model:
     ]
     names += [aggregate.closed.table for aggregate in manifest.aggregates if aggregate.closed]
     found = read_tables(conn, schema, names)
-    if mistakes := tuple(check(manifest, found, area)):
+    if mistakes := tuple(check(conn, manifest, found, area)):
         raise ManifestInvalid(mistakes)
     roots = {aggregate.table: _root(manifest, aggregate, found) for aggregate in manifest.aggregates}
     return Model(manifest, area, tuple(roots[name] for name in _in_reference_order(roots)), fingerprint(found))

@@ -163,3 +163,111 @@ def test_a_survey_goes_on_behind_what_is_ill_written(fresh_database: str) -> Non
         with pytest.raises(ManifestInvalid) as caught:
             load(conn, found.manifest, "area")
     assert "aggregates[2].table" in [mistake.place for mistake in caught.value.mistakes]
+
+
+UNFIT_SCHEMA = """
+CREATE TABLE firms (area integer, id uuid, name text, PRIMARY KEY (area, id));
+CREATE TABLE closings (firm integer, until text);
+CREATE TABLE bills (area integer, id uuid, firm integer, on_day text, PRIMARY KEY (area, id));
+CREATE TABLE lines (area integer, id integer, bill integer, PRIMARY KEY (area, id));
+CREATE TABLE notes (area integer, id date, PRIMARY KEY (area, id));
+"""
+
+UNFIT = """
+[configuration]
+name = "unfit"
+version = "1"
+title = { en = "Unfit" }
+isolation = "column"
+area_column = "area"
+[organisations]
+table = "firms"
+key = "id"
+title = "name"
+[[aggregates]]
+table = "firms"
+key = ["id"]
+keys = "uuid"
+[[aggregates]]
+table = "bills"
+key = ["id"]
+keys = "uuid"
+organisation = "firm"
+closed = { column = "on_day", table = "closings", organisation = "until", until = "firm" }
+parts = [ { table = "lines", key = ["id"], keys = "uuid", parent = "bill" } ]
+[[aggregates]]
+table = "notes"
+key = ["id"]
+keys = "uuid"
+"""
+
+
+def test_types_that_do_not_fit_are_told_with_their_places(fresh_database: str) -> None:
+    with connect(fresh_database) as conn:
+        conn.execute(UNFIT_SCHEMA.encode())
+        with pytest.raises(ManifestInvalid) as caught:
+            load(conn, parse(UNFIT), "north")
+    assert sorted(mistake.place for mistake in caught.value.mistakes) == sorted(
+        [
+            "area",
+            "aggregates[1].organisation",
+            "aggregates[1].closed.column",
+            "aggregates[1].closed.organisation",
+            "aggregates[1].closed.table",  # without the area column
+            "aggregates[1].closed.until",
+            "aggregates[1].parts[0].keys",
+            "aggregates[1].parts[0].parent",
+            "aggregates[2].keys",
+        ]
+    )
+
+
+@pytest.mark.parametrize(("area", "fits"), [("7", True), ("007", False), ("north", False), ("99999999999", False)])
+def test_an_area_is_written_as_the_database_writes_it(fresh_database: str, area: str, fits: bool) -> None:
+    manifest = parse(
+        UNFIT.replace(UNFIT[UNFIT.index("[organisations]") : UNFIT.index('[[aggregates]]\ntable = "no')], "")
+    )
+    with connect(fresh_database) as conn:
+        conn.execute(UNFIT_SCHEMA.encode())
+        with pytest.raises(ManifestInvalid) as caught:
+            load(conn, manifest, area)
+    assert ("area" not in [mistake.place for mistake in caught.value.mistakes]) == fits
+
+
+def test_types_that_only_differ_in_width_fit(fresh_database: str) -> None:
+    with connect(fresh_database) as conn:
+        conn.execute("""
+            CREATE TABLE firms (id varchar(9) PRIMARY KEY, name text);
+            CREATE TABLE bills (id bigint PRIMARY KEY, firm text, on_day timestamptz);
+            CREATE TABLE closings (firm char(9), until timestamp);
+            CREATE TABLE lines (id varchar(36) PRIMARY KEY, bill integer);
+            """)
+        text = UNFIT.replace('isolation = "column"\narea_column = "area"\n', "")
+        text = text.replace('organisation = "until", until = "firm"', 'organisation = "firm", until = "until"')
+        text = text[: text.rindex("[[aggregates]]")].replace('keys = "uuid"', 'keys = "natural"', 2)
+        assert [root.name for root in load(conn, parse(text), None).roots] == ["firms", "bills"]
+
+
+@pytest.mark.parametrize("platform", ["3.11", "python", "", ">= three", ">=3.11,"])
+def test_a_platform_that_is_no_specifier_is_a_mistake(platform: str) -> None:
+    text = MANIFEST.replace('version = "1"', f'version = "1"\nplatform = "{platform}"')
+    assert "configuration.platform" in [mistake.place for mistake in survey(text).mistakes]
+
+
+@pytest.mark.parametrize("platform", [">=3.11", ">=3.11,<4", "== 3.12.*"])
+def test_specifiers_are_what_packages_write(platform: str) -> None:
+    text = MANIFEST.replace('version = "1"', f'version = "1"\nplatform = "{platform}"')
+    assert not survey(text).mistakes
+
+
+@pytest.mark.parametrize(
+    "sqlite", ["migrations/2.sqlite.sql", "ALTR TABLE bills", "CREATE TABLE bills (", "SELECT 'open", "COMMIT"]
+)
+def test_sql_of_a_migration_that_cannot_be_read_is_a_mistake(sqlite: str) -> None:
+    text = f'{MANIFEST}\n[[migrations]]\nfrom = "0.9"\nsqlite = "{sqlite}"\n'
+    assert [mistake.place for mistake in survey(text).mistakes] == ["migrations[0].sqlite"]
+
+
+def test_sql_of_a_migration_may_name_tables_that_nobody_knows_now() -> None:
+    sql = "-- before; after\\n;ALTER TABLE bills ADD COLUMN note TEXT; UPDATE old SET a = 'b;c'; -- that is all"
+    assert not survey(f'{MANIFEST}\n[[migrations]]\nfrom = "0.9"\nsqlite = "{sql}"\n').mistakes
