@@ -41,7 +41,7 @@ async def fail_build(session: AsyncSession, event: BuildFailed) -> None:
 async def give_up(session: AsyncSession, workplace: Workplace, code: str, text: str) -> None:
     """No package comes: a workplace under way has failed and needs no seat.
 
-    One that has a package keeps it, with the reason shown.
+    One that had a package has it again, with the reason shown.
     """
     workplace.trouble_code, workplace.trouble_text = code, text
     workplace.awaited_package = None

@@ -13,7 +13,7 @@ from shared.messaging.outbox import record
 
 
 async def request_package(session: AsyncSession, workplace_id: UUID) -> WorkplaceChanged:
-    """The workplace in the state it had, with PackageRequested recorded; its old package stays until the new one comes.
+    """The workplace in the state it had, without a package until the new one comes, with PackageRequested recorded.
 
     Also the way of a reissue, whose tokens are the gateway's. Problems: `not_found`, `wrong_state`,
     `workplace_deleted`.

@@ -32,7 +32,10 @@ def document(workplace: Workplace) -> WorkplaceChanged:
         scope_version=workplace.scope_version,
         users=workplace.users,
         prefix=workplace.prefix,
-        package=Package.model_validate(workplace.package) if workplace.package else None,
+        # While a new one is made the old one is not offered: what is in it may be given a second time.
+        package=Package.model_validate(workplace.package)
+        if workplace.package and workplace.awaited_package is None
+        else None,
         created_by=workplace.created_by,
         created_at=workplace.created_at,
     )

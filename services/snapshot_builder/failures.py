@@ -12,7 +12,7 @@ from shared.replication.manifest import ManifestInvalid
 from shared.runtime.objects import ObjectsUnavailable
 from shared.runtime.problem import Problem
 
-TEXT = "The package could not be built: {}. Ask for it again; if it fails again, tell the operator."
+TEXT = "The package could not be built: {}. Create it anew; if it fails again, tell the operator."
 
 
 class ApplicationChanged(Exception):

@@ -70,7 +70,10 @@ async def _claim(db: AsyncSession, workplace: Workplace, login: str, replica: st
         .on_conflict_do_nothing()
     )
     activation = await db.get_one(Activation, workplace.id, with_for_update=True)
-    claimed_anew = activation.reissued_at is not None
+    # Until the new package is there only the old one can be meant, and that may not be used twice.
+    claimed_anew = activation.reissued_at is not None and (
+        workplace.package is not None or activation.replica == replica
+    )
     if activation.replica != replica and not claimed_anew:
         raise Problem(
             "activated_elsewhere", "The workplace is active on another computer. An administrator can reissue it."

@@ -78,7 +78,13 @@ def _progress(workplace: Workplace, build: Build | None) -> dict[str, Any]:
     if build is not None and str(build.package) != finished:
         return {"phase": build.phase, "done": build.done, "total": build.total}
     total = build.total if build is not None else 0
-    return {"phase": _PHASES.get(workplace.state, "done"), "done": total, "total": total}
+    phase = "waiting" if is_awaited(workplace.state, workplace.package) else _PHASES.get(workplace.state, "done")
+    return {"phase": phase, "done": total, "total": total}
+
+
+def is_awaited(state: str, package: object) -> bool:
+    """Whether a package is under way, the first one or another."""
+    return state in {"requested", "preparing"} or (state in {"ready", "active", "suspended"} and package is None)
 
 
 def _package(package: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col, delete
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.sync_gateway.access.tokens import end_tokens_of_workplace
@@ -36,6 +37,8 @@ async def project_workplace(db: AsyncSession, changed: WorkplaceChanged) -> None
     ).returning(Workplace.__table__.c.id)  # type: ignore[attr-defined]  # as above
     if (await db.exec(newer)).first() is None:
         return
+    if changed.package is None:  # how far the last one came says nothing of the next
+        await db.exec(delete(Build).where(col(Build.workplace) == changed.workplace))
     await end_tokens_of_workplace(db, changed.workplace, except_logins=changed.users)
     await notify(db, changed.workplace)
 

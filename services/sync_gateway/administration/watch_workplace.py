@@ -4,17 +4,16 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
-from services.sync_gateway.administration.describe_workplace import describe_workplace
+from services.sync_gateway.administration.describe_workplace import describe_workplace, is_awaited
 from services.sync_gateway.administration.workplace_feed import WorkplaceFeed
 from services.sync_gateway.tables import Workplace
 from shared.runtime.database import Sessions
 
-_UNDER_WAY = frozenset({"requested", "preparing"})
 _LAST = frozenset({"ready", "failed", "refused", "deleted"})
 
 
 async def watch_workplace(sessions: Sessions, feed: WorkplaceFeed, workplace: UUID) -> AsyncIterator[dict[str, Any]]:
-    """Its document now and after each change. Ends behind a last state, also one that was passed."""
+    """Its document now and after each change. Ends behind a last state, also one that was passed, with its package."""
     shown: dict[str, Any] | None = None
     with feed.watch(workplace) as changed:
         while not feed.closing:
@@ -23,8 +22,9 @@ async def watch_workplace(sessions: Sessions, feed: WorkplaceFeed, workplace: UU
                 document = await describe_workplace(db, await db.get_one(Workplace, workplace))
             if document != shown:
                 yield document
-            passed = shown is not None and shown["state"] in _UNDER_WAY and document["state"] not in _UNDER_WAY
-            if document["state"] in _LAST or passed:
+            awaited = is_awaited(document["state"], document["package"])
+            passed = shown is not None and is_awaited(shown["state"], shown["package"])
+            if not awaited and (document["state"] in _LAST or passed):
                 return
             shown = document
             await changed.wait()

@@ -135,15 +135,15 @@ async def test_an_unknown_workplace_is_not_found(provisioning: OneService) -> No
     await provisioning.take(granted({"workplace": str(uuid4())}))
 
 
-async def test_a_new_package_replaces_the_old_one_when_it_is_there(provisioning: OneService) -> None:
+async def test_from_an_order_on_only_the_package_ordered_last_is_offered(provisioning: OneService) -> None:
     workplace = await make_active(provisioning)
     first = await act(provisioning, workplace, "package", expect=202)
     superseded = await wanted_package(provisioning, workplace)
-    assert (first["state"], first["package"]) == ("active", workplace["package"])
+    assert (first["state"], first["package"]) == ("active", None)
     await act(provisioning, workplace, "reissue", expect=202)
     wanted = await wanted_package(provisioning, workplace)
     await provisioning.take(built(workplace, superseded))
-    assert (await look(provisioning, workplace))["package"] == workplace["package"]
+    assert (await look(provisioning, workplace))["package"] is None
     await provisioning.take(built(workplace, wanted))
     shown = await look(provisioning, workplace)
     assert (shown["state"], shown["package"]["id"]) == ("active", str(wanted))

@@ -45,6 +45,12 @@ async def test_a_copy_is_refused_until_an_administrator_reissues(stand: Stand) -
     assert code(copy) == (409, "activated_elsewhere")
     assert (await stand.client.post(f"{path}/reissue", headers=anna)).status_code == 200
     assert (await stand.client.get(f"{API}/ping", headers=first)).status_code == 200
+    copy = await stand.client.post(f"{path}/activation", json=_claim(replica="replica-2"))
+    assert code(copy) == (409, "activated_elsewhere"), "only the old package can be meant"
+    shown = (await stand.client.get(path, headers=anna)).json()
+    assert (shown["state"], shown["package"], shown["progress"]["phase"]) == ("active", None, "waiting")
+    assert code(await stand.client.get(f"{path}/package", headers=anna)) == (409, "package_not_ready")
+    await stand.build_package(workplace["id"])
     second = await stand.activate(workplace["id"], replica="replica-2")
     assert (await stand.client.get(f"{API}/ping", headers=second)).status_code == 200
     assert code(await stand.client.get(f"{API}/ping", headers=first)) == (401, "not_authenticated")
