@@ -59,13 +59,17 @@ async def admit_user(
 async def dismiss_user(session: AsyncSession, application_code: str, login: str) -> None:
     """Take the role away, and the person off the application's workplaces; the login stays taken.
 
-    Problem `not_found`.
+    With the last role the password goes too: whoever is admitted again needs a new one. Problem `not_found`.
     """
     application = await find_application(session, application_code, lock="change")
     membership = await session.get(Membership, (application.code, login))
     if membership is None:
         raise Problem("not_found", f"The application has no user {login}.")
     await session.delete(membership)
+    await session.flush()
+    others = select(Membership).where(col(Membership.login) == login).limit(1)
+    if (await session.exec(others)).first() is None:
+        (await session.get_one(User, login, with_for_update=True)).password_hash = None
     listed = select(Workplace).where(
         col(Workplace.application) == application.code,
         col(Workplace.users).contains([login]),

@@ -93,7 +93,7 @@ def create_app(
             running.callback(parts.feed.close)
             yield
 
-    app = FastAPI(title="Yurt", lifespan=life)
+    app = FastAPI(title="Yurt", lifespan=life, redirect_slashes=False)
     app.state.parts = parts
     app.include_router(public_routes())
     app.include_router(health_routes(engine))

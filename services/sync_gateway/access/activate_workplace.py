@@ -84,6 +84,8 @@ async def _claim(db: AsyncSession, workplace: Workplace, login: str, replica: st
         activation.reissued_at = activation.position = activation.scope_version = None
         activation.unsent = activation.differing = None
     if claimed_anew or activation.activated_at == now or workplace.state == "ready":
+        if workplace.state == "ready":
+            workplace.state = "active"  # as the event makes it; who asks now is told so already
         await record(
             db,
             WorkplaceActivated(

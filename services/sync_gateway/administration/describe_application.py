@@ -46,20 +46,21 @@ async def list_applications(
 ) -> dict[str, Any]:
     """A page by code: whole documents where the person administers, outlines where he is a user.
 
-    An application whose database is away is outlined with `organisations` null: one must not hide the others.
+    In an outline `organisations`, `users` and `seats` are null. So is an application whose database is away: one must
+    not hide the others.
     """
     opened = (ADMINISTRATOR, USER)
     codes = sorted(code for code, role in person.roles.items() if role in opened and (after is None or code > after))
 
     async def document(code: str) -> dict[str, Any]:
         if person.roles[code] != ADMINISTRATOR:
-            return _outline(await catalogue.get(code))
+            return _outline(await catalogue.get(code)) | {"organisations": None, "users": None, "seats": None}
         try:
             return await describe_application(catalogue, databases, licensing, code)
         except Problem as problem:
             if problem.code not in {"application_unavailable", "configuration_changed", "unknown_connection"}:
                 raise
-            return _outline(await catalogue.get(code)) | {"organisations": None}
+            return _outline(await catalogue.get(code)) | {"organisations": None, "users": None, "seats": None}
 
     items = await asyncio.gather(*(document(code) for code in codes[:limit]))
     return {"items": items, "next": codes[limit - 1] if len(codes) > limit else None}

@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from shared.runtime.objects import ObjectMissing, Objects, ObjectsUnavailable
 from shared.runtime.problem import Problem
 
-_RANGE = re.compile(r"^bytes=(\d{0,18})-(\d{0,18})$")
+_RANGE = re.compile(r"^bytes=(\d{0,18})-(\d{0,18})$", re.IGNORECASE)
 _ASCII_NAME = re.compile(r"[^A-Za-z0-9._ -]+")
 
 

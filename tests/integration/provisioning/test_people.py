@@ -172,6 +172,20 @@ async def test_a_dismissed_user_is_taken_off_the_workplaces(provisioning: OneSer
     assert await refused(provisioning, "PATCH", path, body) == (422, "unknown_user")
 
 
+async def test_whoever_is_admitted_again_needs_a_new_password(provisioning: OneService) -> None:
+    password = str(PEOPLE["boris"]["password"])
+    assert (await sign_in(provisioning, "boris", password))[0] == 200
+    await ask(provisioning, "DELETE", "/applications/books/users/boris", expect=204)
+    assert (await sign_in(provisioning, "boris", password))[0] == 401
+    again = {"full_name": "Boris", "role": "user"}
+    await ask(provisioning, "PUT", "/applications/books/users/boris", again, expect=201)
+    await let_the_wait_pass(provisioning)
+    assert (await sign_in(provisioning, "boris", password))[0] == 401
+    await ask(provisioning, "PUT", "/applications/books/users/boris", again | {"password": "another one, longer"})
+    await let_the_wait_pass(provisioning)
+    assert (await sign_in(provisioning, "boris", "another one, longer"))[0] == 200
+
+
 async def test_nobody_is_listed_who_is_dismissed_at_the_same_moment(provisioning: OneService) -> None:
     for _ in range(5):
         workplace = await create(provisioning)

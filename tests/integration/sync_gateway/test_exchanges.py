@@ -4,6 +4,7 @@ import base64
 import gzip
 import hashlib
 import json
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -163,6 +164,28 @@ async def test_edits_travel_both_ways_in_one_exchange(stand: Stand) -> None:
     assert table.headers["content-type"].startswith("text/csv")
     assert table.text.splitlines()[0] == "id,workplace,started_at,finished_at,result,sent,received,problems"
     assert len(table.text.splitlines()) == 3
+
+
+async def test_the_summary_of_exchanges_is_filtered_by_what_can_be_meant(stand: Stand) -> None:
+    client, workplace = await active(stand)
+    await client.complete((await client.open(pending=1)).json()["id"], position=client.position)
+    anna = await stand.sign_in("anna")
+    path = f"{API}/applications/trade/exchanges"
+
+    async def found(**filters: str) -> int:
+        answer = await stand.client.get(path, params=filters, headers=anna)
+        assert answer.status_code == 200, answer.text
+        return len(answer.json()["items"])
+
+    today = datetime.now(UTC).date().isoformat()
+    assert await found(to=today, workplace=workplace, **{"from": today}) == 1
+    assert await found(to="2020-01-01") == 0
+    for filters in ({"result": "nonsense"}, {"workplace": "nope"}, {"from": "1764000000"}, {"to": "soon"}):
+        refusal = await stand.client.get(path, params=filters, headers=anna)
+        assert code(refusal) == (422, "invalid_request"), filters
+    accepted = await stand.client.get(path, headers=anna | {"Accept": "text/csv;q=0, application/json"})
+    assert accepted.headers["content-type"].startswith("application/json")
+    assert (await stand.client.get(path + "/", headers=anna)).status_code == 404
 
 
 async def test_a_damaged_message_changes_nothing(stand: Stand) -> None:
