@@ -366,7 +366,7 @@ def test_a_hundred_thousand_rows_are_upgraded_in_seconds(shop: Shop) -> None:
     ],
 )
 def test_sql_that_cannot_run_is_a_mistake_with_its_place(shop: Shop, script: str, told: str) -> None:
-    other = '[[migrations]]\nfrom = "0.9"\nsqlite = "not looked at: nobody has 0.9"\n'
+    other = '[[migrations]]\nfrom = "0.9"\nsqlite = "DROP TABLE never_there -- nobody has 0.9"\n'
     manifest = version("2.0", migrations=f'{other}{FROM_1}sqlite = """{script.replace("FOLDER", str(shop.folder))}"""')
     with pytest.raises(ManifestInvalid) as caught:
         shop.attach(manifest)
