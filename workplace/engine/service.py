@@ -168,10 +168,14 @@ class Service:
 
     @staticmethod
     def read_document(response: http.client.HTTPResponse, path: str) -> dict[str, Any]:
-        """The JSON object of an answer. Raises UnexpectedAnswer for anything else."""
-        content = response.read(_LARGEST_DOCUMENT)
+        """The JSON object of an answer, empty if it has no content. Raises UnexpectedAnswer for anything else.
+
+        An answer that was cut off in its head has no length and reads as an empty one: that is none.
+        """
+        if response.status == 204:
+            return {}
         try:
-            document = json.loads(content) if content else {}
+            document = json.loads(response.read(_LARGEST_DOCUMENT))
         except ValueError as error:
             raise UnexpectedAnswer("unexpected_answer", path) from error
         if not isinstance(document, dict):

@@ -1,5 +1,8 @@
 """HTTP: what is retried, what is refused, where a token goes."""
 
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from tests.unit.workplace.scripted_gateway import Answer, Gateway, Request, document, problem
@@ -50,6 +53,22 @@ def test_a_page_of_the_network_is_not_the_service(service: Service, gateway: Gat
     gateway.faults.append(lambda _: Answer(200, b"<html>Sign in to the hotel</html>"))
     with pytest.raises(UnexpectedAnswer):
         service.call("POST", "/exchanges", {})
+
+
+def test_an_answer_cut_off_in_its_head_is_no_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+
+        def answer_in_part() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-le")
+
+        answered = pool.submit(answer_in_part)
+        service = Service(f"http://127.0.0.1:{listener.getsockname()[1]}", InternetAccess(proxy="none"))
+        with pytest.raises(UnexpectedAnswer):
+            service.call("POST", "/exchanges", {})
+        answered.result()
 
 
 def test_a_redirect_is_not_followed_with_the_token(service: Service, gateway: Gateway) -> None:
