@@ -25,6 +25,11 @@ class ServiceRefused(Failure):
         self.status = status
         self.retry_after = retry_after
 
+    @property
+    def on_the_way(self) -> bool:
+        """Whether a gateway before the service said so, whatever its words: it may be asked again at once."""
+        return self.status in {502, 504} or self.code == "http_503"
+
 
 class UnexpectedAnswer(Failure):
     """An answer that is none of the protocol (a captive portal, a damaged delta). Nothing was applied."""

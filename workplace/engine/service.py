@@ -25,7 +25,6 @@ API = "/api/v1"
 SHORT, LONG = 30.0, 600.0
 _LARGEST_DOCUMENT = 64_000_000
 _PAUSES = (0.5, 1.0, 2.0)  # between attempts; everything that is retried may be repeated by the protocol
-GATEWAY_ERRORS = {"http_502", "http_503", "http_504"}
 Result = TypeVar("Result")
 
 
@@ -153,7 +152,7 @@ class Service:
                 if error.code in {"certificate", "proxy"}:
                     raise
             except ServiceRefused as error:
-                if error.code not in GATEWAY_ERRORS:
+                if not error.on_the_way:
                     raise
             self._pause(seconds)
         return attempt()

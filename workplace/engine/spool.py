@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from workplace.engine.failures import Failure, NoConnection, ServiceRefused, UnexpectedAnswer
-from workplace.engine.service import GATEWAY_ERRORS, LONG, Service
+from workplace.engine.service import LONG, Service
 
 CHUNK = 1 << 18
 _FRUITLESS = 4  # attempts in a row that brought no byte
@@ -125,7 +125,7 @@ def _download(service: Service, url: str, out: IO[bytes], progress: Progress) ->
         except ServiceRefused as error:
             if error.status == 416:
                 _from_the_start(out)
-            elif error.code not in GATEWAY_ERRORS:
+            elif not error.on_the_way:
                 raise
             broken = error
         fruitless = 0 if out.tell() > have else fruitless + 1

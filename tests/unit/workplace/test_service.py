@@ -40,6 +40,14 @@ def test_a_broken_line_or_a_gateway_error_is_tried_again(service: Service, gatew
     assert len(gateway.requests) == 3
 
 
+def test_a_gateway_error_told_in_the_words_of_the_service_is_tried_again(service: Service, gateway: Gateway) -> None:
+    """The proxy of docker-compose.yml does so when a gateway dies over a request."""
+    answers = [problem(502, "service_unavailable")]
+    gateway.faults.append(lambda _: answers.pop() if answers else document(200, {"idle": True}))
+    assert service.call("POST", "/exchanges", {}).document == {"idle": True}
+    assert len(gateway.requests) == 2
+
+
 def test_nobody_there_is_no_connection() -> None:
     waited: list[float] = []
     service = Service("http://127.0.0.1:9", InternetAccess(proxy="none"), pause=waited.append)
