@@ -153,11 +153,14 @@ class Objects:
             return
 
     async def list(self, prefix: str = "") -> AsyncIterator[FoundObject]:
-        """Every whole object whose name begins with `prefix`, by name."""
+        """Every whole object whose name begins with `prefix`, by name; none while there is no bucket yet."""
         found = self._client.list_objects(self._bucket, prefix=prefix, recursive=True)
-        while page := await _in_thread(lambda: list(islice(found, PAGE))):
-            for entry in page:
-                yield _found(entry)
+        try:
+            while page := await _in_thread(lambda: list(islice(found, PAGE))):
+                for entry in page:
+                    yield _found(entry)
+        except ObjectMissing:
+            return
 
 
 class _Connections(urllib3.PoolManager):

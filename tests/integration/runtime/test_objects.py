@@ -147,6 +147,12 @@ async def test_a_list_holds_what_begins_with_the_prefix(objects: Objects) -> Non
     assert len([found async for found in objects.list()]) == 4
 
 
+async def test_a_list_before_there_is_a_bucket_is_empty(s3_url: str) -> None:
+    """As the sweeper of a new installation asks for it, before the first build."""
+    objects = Objects(ObjectSettings(s3_url=s3_url, s3_bucket=f"test-{uuid4().hex}"))
+    assert [found async for found in objects.list("packages/")] == []
+
+
 async def test_the_bucket_may_be_asked_for_by_many_at_once(s3_url: str) -> None:
     bucket = f"test-{uuid4().hex}"
     objects = Objects(ObjectSettings(s3_url=s3_url, s3_bucket=bucket))
