@@ -5,7 +5,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared.runtime.problem import Problem
+from shared.runtime.problem import database_away
 
 
 def health_routes(engine: AsyncEngine) -> APIRouter:
@@ -22,8 +22,7 @@ def health_routes(engine: AsyncEngine) -> APIRouter:
             async with engine.connect() as connection:
                 await connection.execute(text("SELECT 1"))
         except (SQLAlchemyError, OSError) as error:
-            headers = {"Retry-After": "5"}
-            raise Problem("service_unavailable", "The service's database is away.", headers=headers) from error
+            raise database_away() from error
         return {"status": "ready"}
 
     return router

@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import OperationalError
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -79,6 +80,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _render_problem)
     app.add_exception_handler(RequestValidationError, _render_invalid_request)
     app.add_exception_handler(HTTPException, _render_http_exception)
+    app.add_exception_handler(OperationalError, _render_database_away)
     app.add_middleware(_LastResort)
 
 
@@ -109,6 +111,17 @@ async def _render_http_exception(request: Request, error: Exception) -> Response
     code = _CODE_OF_STATUS.get(error.status_code, "bad_request" if error.status_code < 500 else "internal_error")
     problem = Problem(code, str(error.detail), status=error.status_code, headers=error.headers)
     return response(problem, request.headers)
+
+
+async def _render_database_away(request: Request, error: Exception) -> Response:
+    assert isinstance(error, OperationalError)
+    _log.warning("no database for %s %s: %s", request.method, request.url.path, error.orig)
+    return response(database_away(), request.headers)
+
+
+def database_away() -> Problem:
+    """The service's own database cannot serve now: it is away, stops, starts, or is full."""
+    return Problem("service_unavailable", "The service's database is away.", headers={"Retry-After": "5"})
 
 
 def _language(headers: Headers) -> Language:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from shared.protocol.errors import ERRORS
 from shared.runtime import problem
+from shared.runtime.database import create_engine
 from shared.runtime.problem import Problem
 
 
@@ -33,6 +34,11 @@ def application() -> FastAPI:
     @app.get("/broken")
     async def broken() -> None:
         raise RuntimeError("secret of the house")
+
+    @app.get("/away")
+    async def away() -> None:
+        async with create_engine("postgresql://yurt@127.0.0.1:9/yurt").connect():
+            pass
 
     @app.get("/teapot")
     async def teapot() -> None:
@@ -131,3 +137,10 @@ def test_a_code_that_is_not_registered_needs_a_status() -> None:
 def test_a_code_that_is_no_answer_by_itself_needs_a_status() -> None:
     with pytest.raises(LookupError):
         Problem("closed_period", "")
+
+
+async def test_a_service_whose_own_database_is_away_says_when_to_come_back() -> None:
+    answer = await call("GET", "/away")
+    assert (answer.status_code, answer.json()["code"]) == (503, "service_unavailable")
+    assert answer.headers["Retry-After"] == "5"
+    assert "127.0.0.1" not in answer.text
