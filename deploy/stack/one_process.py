@@ -4,7 +4,8 @@ Only the gateway listens; it and the builder reach their neighbours without a so
 """
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
 import uvicorn
@@ -24,8 +25,9 @@ from shared.runtime.http import service_client
 from shared.runtime.settings import ServiceSettings, load_all
 
 
-async def serve() -> None:
-    """Runs until it is told to stop; the gateway stops first."""
+@asynccontextmanager
+async def public_door() -> AsyncIterator[uvicorn.Server]:
+    """The gateway, ready to be served while one is inside; the other services run."""
     (service,) = load_all(ServiceSettings)
     bus = InProcessBus(SERVICES)
     async with AsyncExitStack() as running:
@@ -47,7 +49,13 @@ async def serve() -> None:
         )
         for app in (seats, workplaces, builder):
             await running.enter_async_context(app.router.lifespan_context(app))
-        await uvicorn.Server(sync_gateway.uvicorn_config(gateway, service)).serve()
+        yield uvicorn.Server(sync_gateway.uvicorn_config(gateway, service))
+
+
+async def serve() -> None:
+    """Runs until it is told to stop; the gateway stops first."""
+    async with public_door() as server:
+        await server.serve()
 
 
 if __name__ == "__main__":
