@@ -16,6 +16,7 @@ from psycopg import sql
 
 from deploy.servers.found import find_amqp, find_postgres, find_s3
 from deploy.servers.named import NamedServerSilent
+from deploy.servers.postgres import WheelPostgres
 from deploy.servers.server import Server, ServerMissing
 
 # With pytest-xdist the controller finds the servers; its workers inherit these settings and only read them.
@@ -103,6 +104,17 @@ def amqp_url() -> str:
 def s3_url() -> str:
     """An S3 endpoint, `http://key:secret@host:port/bucket`. Replace the bucket, or prefix your objects' names."""
     return _url("YURT_FOUND_S3_URL")
+
+
+@pytest.fixture(scope="session")
+def quiet_postgres() -> Iterator[str]:
+    """A server of ours alone: a transaction of anybody else, in whatever database, holds back what may be forgotten."""
+    with tempfile.TemporaryDirectory(prefix="yurt-test-") as folder:
+        server = WheelPostgres(Path(folder) / "postgres", forgetful=True)
+        try:
+            yield server.start().url
+        finally:
+            server.stop()
 
 
 @pytest.fixture

@@ -67,8 +67,8 @@ class Bazaar:
                     [area, uid(number), firm, f"P{number}"],
                 )
                 row = self.conn.execute(
-                    "INSERT INTO orders (area, firm, number, ordered_on, name) VALUES (%s, %s, %s, '2024-05-01', 'order')"
-                    " RETURNING id",
+                    "INSERT INTO orders (area, firm, number, ordered_on, name)"
+                    " VALUES (%s, %s, %s, '2024-05-01', 'order') RETURNING id",
                     [area, firm, f"{area}/{number}"],
                 ).fetchone()
                 assert row
@@ -111,7 +111,8 @@ class Bazaar:
             "UPDATE partners SET note = %(text)s WHERE area = %(area)s AND id = %(uid)s",
             "UPDATE partners SET name = %(text)s, firm = %(firm)s WHERE area = %(area)s AND id = %(uid)s",
             "UPDATE partners SET note = %(text)s, code = %(code)s WHERE area = %(area)s AND id = %(uid)s",
-            "INSERT INTO partners (area, id, firm, code, note) VALUES (%(area)s, %(uid)s, %(firm)s, %(code)s, %(text)s)",
+            "INSERT INTO partners (area, id, firm, code, note)"
+            " VALUES (%(area)s, %(uid)s, %(firm)s, %(code)s, %(text)s)",
             "DELETE FROM partners WHERE area = %(area)s AND id = %(uid)s",
             "UPDATE items SET name = %(text)s WHERE area = %(area)s AND id = %(uid)s",
             "UPDATE items SET note = %(text)s WHERE area = %(area)s",
@@ -119,7 +120,8 @@ class Bazaar:
             "DELETE FROM items WHERE area = %(area)s AND id = %(uid)s",
             f"UPDATE orders SET note = %(text)s, partner = NULL WHERE area = %(area)s AND id = {order}",
             f"UPDATE orders SET name = %(text)s, ordered_on = %(date)s WHERE area = %(area)s AND id = {order}",
-            f"UPDATE orders SET firm = %(firm)s, note = %(text)s, partner = NULL WHERE area = %(area)s AND id = {order}",
+            "UPDATE orders SET firm = %(firm)s, note = %(text)s, partner = NULL"
+            f" WHERE area = %(area)s AND id = {order}",
             "INSERT INTO orders (area, firm, number, ordered_on, note)"
             " VALUES (%(area)s, %(firm)s, %(text)s, %(date)s, %(text)s)",
             f"INSERT INTO order_lines VALUES (%(area)s, {order}, %(no)s, %(uid)s, 1, %(text)s)",
@@ -244,8 +246,7 @@ class Bazaar:
 
     def _tables(self) -> list[tuple[str, str]]:
         return self.conn.execute(
-            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('public', 'yurt')"
-            " ORDER BY 1, 2"
+            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('public', 'yurt') ORDER BY 1, 2"
         ).fetchall()
 
     def rows(self, table: str, area: int | None = None) -> list[dict[str, Any]]:

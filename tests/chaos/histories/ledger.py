@@ -74,13 +74,17 @@ class Write:
 
 @dataclass
 class Evidence:
-    """What is known at the end. `problems` by workplace: the documents of its problems, whole."""
+    """What is known at the end. `problems` by workplace: the documents of its problems, whole.
+
+    `former`: the edits in problems that were there until the database was restored.
+    """
 
     in_force: set[int]
     present: set[Row]
     writes: list[Write]
     problems: Mapping[str, list[Mapping[str, Any]]]
     local: Mapping[str, set[int]]
+    former: set[int]
 
 
 @dataclass
@@ -159,7 +163,8 @@ class _Reading:
     def _may_take_away(self, workplace: str, place: Place, number: int) -> bool:
         """Who overwrites has seen what he overwrites, or it is kept in a problem."""
         edit = self.ledger.edits.get(number)
-        if edit is None or edit.desk == workplace or number in self.told.get(workplace, ()):
+        kept = self.told.get(workplace, set()) | self.evidence.former
+        if edit is None or edit.desk == workplace or number in kept:
             return True
         return any(
             other.desk == workplace and place in other.places and number in other.saw

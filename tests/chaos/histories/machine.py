@@ -3,36 +3,51 @@
 import os
 import random
 from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from tests.chaos.histories.line import FAULTS
-from tests.chaos.histories.world import AREAS, SCOPES, World
+from tests.chaos.histories.world import AREAS, DESKS, SCOPES, Place, World
 
-# Every class of accidents can be tried alone; edits and exchanges are always there.
+# Every class of accidents can be tried alone; people work and workplaces exchange in any case.
 CLASSES = (
     "line", "kill", "open", "scope", "rights", "licence", "reissue", "folder", "copy", "database", "history", "clock",
     "decisions",
 )  # fmt: skip
-CHOSEN = frozenset(filter(None, os.environ.get("YURT_FAULTS", ",".join(CLASSES)).split(",")))
-if unknown := CHOSEN - set(CLASSES):
-    raise ValueError(f"YURT_FAULTS: {', '.join(sorted(unknown))} is none of {', '.join(CLASSES)}")
 
-desks = st.integers(0, 3)
+desks = st.integers(0, len(DESKS) - 1)
 chances = st.integers(0, 2**32)
 
 
-def of(kind: str):  # type: ignore[no-untyped-def]
-    """A rule of this class of accidents."""
-    return precondition(lambda _: kind in CHOSEN)
+def chosen_classes() -> frozenset[str]:
+    """Those that YURT_FAULTS names, separated by commas; all of them when it does not."""
+    chosen = frozenset(filter(None, os.environ.get("YURT_FAULTS", ",".join(CLASSES)).split(",")))
+    if unknown := chosen - set(CLASSES):
+        raise ValueError(f"YURT_FAULTS: {', '.join(sorted(unknown))} is none of {', '.join(CLASSES)}")
+    return chosen
+
+
+def of(kind: str, **arguments: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A rule of this class of accidents; every rule draws a `chance` for whatever else it needs."""
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        drawn: Any = rule(chance=chances, **arguments)
+        limited: Any = precondition(lambda machine: kind in machine.classes)
+        decorated: Callable[..., None] = limited(drawn(function))
+        return decorated
+
+    return decorate
 
 
 class Histories(RuleBasedStateMachine):
-    """One history. `world` and `counted` are set by who runs it; `lengths` gets the steps of each."""
+    """One history after the other in `world`, with these `classes` of accidents; `lengths` counts the steps of each."""
 
     world: World
     lengths: Counter[int]
+    classes: frozenset[str]
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,179 +59,140 @@ class Histories(RuleBasedStateMachine):
         self.world.begin()
         self.begun = True
 
-    def _at(self, nth: int):  # type: ignore[no-untyped-def]
+    def meanwhile(self, chance: int) -> random.Random:
+        """Before anything happens people have worked: in the cloud and offline."""
         self.steps += 1
-        return self.world.places[nth]
+        rng, world = random.Random(chance), self.world
+        for _ in range(rng.randrange(4)):
+            if rng.random() < 0.5:
+                world.bazaar.edit(world.ledger, rng.choice(sorted(AREAS.values())), rng)
+            else:
+                rng.choice(world.places).desk.edit(world.ledger, rng, world.bazaar.seen_so_far())
+        return rng
 
-    def _edit_in_the_cloud(self, area: int, chance: int) -> None:
-        self.steps += 1
-        rng = random.Random(chance)
-        for _ in range(rng.randrange(1, 4)):
-            self.world.bazaar.edit(self.world.ledger, area, rng)
+    def exchange(self, place: Place, rng: random.Random, **how: Any) -> None:
+        with self.world.bazaar.not_in_the_way(self.world.ledger, commit=rng.random() < 0.5):
+            place.desk.exchange(**how)
 
-    def _edit_offline(self, nth: int, chance: int) -> None:
-        place, rng = self._at(nth), random.Random(chance)
-        for _ in range(rng.randrange(1, 4)):
-            place.desk.edit(self.world.ledger, rng, self.world.bazaar.seen_so_far())
+    # Every day
 
-    def _exchange(self, nth: int, chance: int) -> None:
-        place = self._at(nth)
-        with self.world.bazaar.not_in_the_way(self.world.ledger, commit=bool(chance % 2)):
-            place.desk.exchange(prove=chance % 5 == 0)
+    @rule(chance=chances)
+    def people_work(self, chance: int) -> None:
+        self.meanwhile(self.meanwhile(chance).getrandbits(32))
 
-    # The everyday events are more frequent than each accident.
-    edit_in_the_cloud = rule(area=st.sampled_from(sorted(AREAS.values())), chance=chances)(_edit_in_the_cloud)
-    edit_in_the_cloud_2 = rule(area=st.sampled_from(sorted(AREAS.values())), chance=chances)(_edit_in_the_cloud)
-    edit_offline = rule(nth=desks, chance=chances)(_edit_offline)
-    edit_offline_2 = rule(nth=desks, chance=chances)(_edit_offline)
-    edit_offline_3 = rule(nth=desks, chance=chances)(_edit_offline)
-    exchange = rule(nth=desks, chance=chances)(_exchange)
-    exchange_2 = rule(nth=desks, chance=chances)(_exchange)
-    exchange_3 = rule(nth=desks, chance=chances)(_exchange)
+    @rule(order=st.permutations(range(len(DESKS))), many=st.integers(1, len(DESKS)), chance=chances)
+    def workplaces_exchange(self, order: list[int], many: int, chance: int) -> None:
+        rng = self.meanwhile(chance)
+        for nth in order[:many]:
+            self.exchange(self.world.places[nth], rng, prove=rng.random() < 0.2)
 
-    @of("line")
-    @rule(nth=desks, faults=st.lists(st.sampled_from([None, *FAULTS]), min_size=1, max_size=8))
-    def exchange_over_a_bad_line(self, nth: int, faults: list[str | None]) -> None:
-        place = self._at(nth)
+    # Accidents
+
+    @of("line", nth=desks, faults=st.lists(st.sampled_from([None, *FAULTS]), min_size=1, max_size=8))
+    def exchange_over_a_bad_line(self, nth: int, faults: list[str | None], chance: int) -> None:
+        rng = self.meanwhile(chance)
         self.world.line.plan(faults)
-        with self.world.bazaar.not_in_the_way(self.world.ledger, commit=True):
-            place.desk.exchange()
+        self.exchange(self.world.places[nth], rng)
         self.world.line.plan([])
 
     @of("line")
-    @rule()
-    def late_requests_arrive(self) -> None:
-        self.steps += 1
-        with self.world.bazaar.not_in_the_way(self.world.ledger, commit=True):
+    def late_requests_arrive(self, chance: int) -> None:
+        rng = self.meanwhile(chance)
+        with self.world.bazaar.not_in_the_way(self.world.ledger, commit=rng.random() < 0.5):
             self.world.line.deliver_late_ones()
 
-    @of("kill")
-    @rule(nth=desks, beats=st.integers(0, 40))
-    def program_is_killed(self, nth: int, beats: int) -> None:
-        place = self._at(nth)
-        with self.world.bazaar.not_in_the_way(self.world.ledger, commit=True):
-            place.desk.exchange(beats=beats)
+    @of("kill", nth=desks, beats=st.integers(0, 40))
+    def program_is_killed(self, nth: int, beats: int, chance: int) -> None:
+        rng = self.meanwhile(chance)
+        self.exchange(self.world.places[nth], rng, beats=beats)
 
     @of("open")
-    @rule(area=st.sampled_from(sorted(AREAS.values())), chance=chances)
-    def a_transaction_stays_open(self, area: int, chance: int) -> None:
-        self.steps += 1
+    def a_transaction_stays_open(self, chance: int) -> None:
+        rng = self.meanwhile(chance)
         if len(self.world.bazaar.writers) < 2:
-            self.world.bazaar.open(self.world.ledger, area, random.Random(chance))
+            self.world.bazaar.open(self.world.ledger, rng.choice(sorted(AREAS.values())), rng)
 
-    @of("open")
-    @rule(commit=st.booleans())
-    def open_transactions_end(self, commit: bool) -> None:
-        self.steps += 1
+    @of("open", commit=st.booleans())
+    def open_transactions_end(self, commit: bool, chance: int) -> None:
+        self.meanwhile(chance)
         self.world.bazaar.release(self.world.ledger, commit=commit)
 
-    @of("scope")
-    @rule(nth=desks, scope=st.sampled_from(SCOPES))
-    def organisations_change(self, nth: int, scope: tuple[str, ...] | None) -> None:
-        self.world.rescope(self._at(nth), scope)
+    @of("scope", nth=desks, scope=st.sampled_from(SCOPES))
+    def organisations_change(self, nth: int, scope: tuple[str, ...] | None, chance: int) -> None:
+        self.meanwhile(chance)
+        self.world.rescope(self.world.places[nth], scope)
 
-    @of("rights")
-    @rule(nth=desks)
-    def user_is_dismissed(self, nth: int) -> None:
-        place = self._at(nth)
-        if not place.dismissed:
-            self.world.dismiss(place)
-
-    @of("rights")
-    @rule(nth=desks, chance=st.integers(0, 9))
-    def user_is_admitted(self, nth: int, chance: int) -> None:
-        place = self._at(nth)
+    @of("rights", nth=desks)
+    def user_comes_or_goes(self, nth: int, chance: int) -> None:
+        rng, place = self.meanwhile(chance), self.world.places[nth]
         if place.dismissed:
             self.world.admit(place)
-        elif chance == 0:
+        elif rng.random() < 0.5:
+            self.world.dismiss(place)
+        else:
             place.desk.password = f"{place.desk.password}!"
             self.world.admit(place)
 
-    @of("licence")
-    @rule(nth=desks)
-    def workplace_is_suspended(self, nth: int) -> None:
-        place = self._at(nth)
-        if not place.suspended and place.application not in self.world.lapsed:
-            self.world.suspend(place)
-
-    @of("licence")
-    @rule(nth=desks)
-    def workplace_is_resumed(self, nth: int) -> None:
-        place = self._at(nth)
-        if place.suspended and place.application not in self.world.lapsed:
-            self.world.resume(place)
-
-    @of("licence")
-    @rule(nth=desks, chance=st.integers(0, 3))
-    def subscription_lapses(self, nth: int, chance: int) -> None:
-        place = self._at(nth)
+    @of("licence", nth=desks)
+    def workplace_is_suspended_or_resumed(self, nth: int, chance: int) -> None:
+        rng, place = self.meanwhile(chance), self.world.places[nth]
         if place.application in self.world.lapsed:
             self.world.pay(place.application)
-        elif chance == 0 and not place.suspended:
+        elif place.suspended:
+            self.world.resume(place)
+        elif rng.random() < 0.7:
+            self.world.suspend(place)
+        else:
             self.world.lapse(place)
 
-    @of("reissue")
-    @rule(nth=desks, upload=st.booleans(), chance=st.integers(0, 2))
+    @of("reissue", nth=desks, upload=st.booleans())
     def workplace_is_reissued(self, nth: int, upload: bool, chance: int) -> None:
-        place = self._at(nth)
-        if chance == 0 and not (place.suspended or place.dismissed or place.application in self.world.lapsed):
+        rng, place = self.meanwhile(chance), self.world.places[nth]
+        stopped = place.suspended or place.dismissed or place.application in self.world.lapsed
+        if not stopped and rng.random() < 0.5:
             with self.world.bazaar.not_in_the_way(self.world.ledger, commit=True):
                 self.world.reissue(place, upload=upload)
 
-    @of("folder")
-    @rule(nth=desks)
-    def folder_is_backed_up(self, nth: int) -> None:
-        self._at(nth).desk.back_up()
-
-    @of("folder")
-    @rule(nth=desks)
-    def folder_is_restored(self, nth: int) -> None:
-        gone = self._at(nth).desk.restore()
-        if gone is not None:
+    @of("folder", nth=desks)
+    def folder_is_backed_up_or_restored(self, nth: int, chance: int) -> None:
+        rng, place = self.meanwhile(chance), self.world.places[nth]
+        gone = place.desk.restore() if rng.random() < 0.6 else None
+        if gone is None:
+            place.desk.back_up()
+        else:
             self.world.counted["folder restored"] += 1
             self.world.ledger.give_up(gone)
 
-    @of("copy")
-    @rule(nth=desks)
-    def folder_is_copied(self, nth: int) -> None:
-        self.world.copy_desk(self._at(nth))
+    @of("copy", nth=desks)
+    def folder_is_copied(self, nth: int, chance: int) -> None:
+        self.meanwhile(chance)
+        self.world.copy_desk(self.world.places[nth])
 
     @of("database")
-    @rule()
-    def database_is_backed_up(self) -> None:
-        self.steps += 1
-        self.world.bazaar.back_up()
-
-    @of("database")
-    @rule(chance=st.integers(0, 1))
-    def database_is_restored(self, chance: int) -> None:
-        self.steps += 1
-        if chance == 0 and self.world.bazaar.has_backup():
+    def database_is_backed_up_or_restored(self, chance: int) -> None:
+        rng = self.meanwhile(chance)
+        if self.world.bazaar.has_backup() and rng.random() < 0.6:
             self.world.restore_database()
+        else:
+            self.world.bazaar.back_up()
 
-    @of("history")
-    @rule(away=st.sampled_from([90.0, 90.0, 90.0, 0.0]))
-    def history_is_shortened(self, away: float) -> None:
-        self.steps += 1
+    @of("history", away=st.sampled_from([90.0, 90.0, 90.0, 0.0]))
+    def history_is_shortened(self, away: float, chance: int) -> None:
+        self.meanwhile(chance)
         self.world.bazaar.forget(retention_days=away)
         self.world.counted[f"history shortened, retention {away:g} days"] += 1
 
-    @of("clock")
-    @rule(nth=desks, to=st.sampled_from(["past", "future"]))
-    def clock_is_wrong(self, nth: int, to: str) -> None:
-        self._at(nth).desk.set_clock(to)
+    @of("clock", nth=desks, to=st.sampled_from(["past", "future"]))
+    def clock_is_wrong(self, nth: int, to: str, chance: int) -> None:
+        self.meanwhile(chance)
+        self.world.places[nth].desk.set_clock(to)
 
     @of("decisions")
-    @rule(chance=chances)
     def somebody_decides(self, chance: int) -> None:
-        self.steps += 1
-        self.world.decide(random.Random(chance))
+        self.world.decide(self.meanwhile(chance))
 
     def teardown(self) -> None:
         if not self.begun:
             return
         self.world.judge()
         self.lengths[self.steps] += 1
-        for fault, times in self.world.line.befell.items():
-            self.world.counted[f"line: {fault}"] += times
-        self.world.line.befell.clear()

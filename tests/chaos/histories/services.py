@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from unittest.mock import patch
 
 import uvicorn
+from argon2 import PasswordHasher
 
 from deploy.processes import free_port
 from deploy.stack.one_process import public_door
@@ -25,11 +26,13 @@ class _Running:
     async def serve(self) -> None:
         async with public_door() as server:
             self.server = server
-            serving = asyncio.ensure_future(server.serve())
-            while not (server.started or serving.done()):
-                await asyncio.sleep(0.01)
-            self.started.set()
-            await serving
+            server.config.callback_notify = self._told
+            server.config.timeout_notify = 0
+            await server.serve()
+
+    async def _told(self) -> None:
+        """Called by the server once it serves, and again and again."""
+        self.started.set()
 
     def run(self) -> None:
         try:
@@ -54,7 +57,11 @@ def services(environment: Mapping[str, str]) -> Iterator[str]:
         "YURT_OPERATOR_TOKEN": OPERATOR_TOKEN,
     }
     running = _Running()
-    with patch.dict(os.environ, {**others, **own, **environment}, clear=True):
+    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # nobody attacks these passwords
+    with (
+        patch.dict(os.environ, {**others, **own, **environment}, clear=True),
+        patch("services.provisioning.main.PasswordHasher", lambda: cheap),
+    ):
         thread = threading.Thread(target=running.run, name="services")
         thread.start()
         running.started.wait(_PATIENCE)

@@ -67,6 +67,7 @@ class World:
         self.operator = Operator(url, OPERATOR_TOKEN)
         self.people: dict[str, Person] = {}
         self.lapsed: set[str] = set()
+        self.former_problems: set[int] = set()
         self._models: dict[int, Model] = {}
         self.manifest = (HERE / "bazaar.toml").read_text()
 
@@ -210,6 +211,7 @@ class World:
         told = self.bazaar.restore()
         unanswered = {number for place in self.places for number in place.desk.unanswered}
         self.ledger.restored(unanswered - told)
+        self.former_problems |= told
         for code in AREAS:
             self.operator.call("POST", f"/operator/v1/applications/{code}/restored")
         self.counted["database restored"] += 1
@@ -254,6 +256,8 @@ class World:
         self._judge_areas()
         self._judge_services()
         self.counted.update(fates)
+        self.counted.update({f"line: {fault}": times for fault, times in self.line.befell.items()})
+        self.line.befell.clear()
         return fates
 
     def _compare(self, place: Place) -> None:
@@ -299,6 +303,7 @@ class World:
             present=self.bazaar.present(),
             writes=self.bazaar.written(),
             problems=problems,
+            former=self.former_problems,
             local={place.desk.workplace: place.desk.local_problems() for place in self.places},
         )
 
