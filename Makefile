@@ -5,10 +5,12 @@ APP ?= accounting_kz
 WORKERS ?= 2
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 N ?= 1
+HISTORIES ?= 300
+HOURS ?= 1
 
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo serve up down scale check test format documents
+.PHONY: help demo serve up down scale check test property torture planted format documents
 
 help: ## lists the targets
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -44,6 +46,15 @@ check: $(BIN)/.dev ## style, types, import rules, generated documents: what CI r
 test: $(BIN)/.dev ## all tests, on real PostgreSQL, RabbitMQ and S3; fails when one cannot be had
 	@$(BIN)/python -m deploy.servers.found
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+
+property: $(BIN)/.dev ## random histories of workplaces and what became of every edit; HISTORIES=300, FAULTS=line,kill,… for some accidents only
+	@YURT_HISTORIES=$(HISTORIES) $(if $(FAULTS),YURT_FAULTS=$(FAULTS)) $(BIN)/pytest -n $(WORKERS) --dist loadgroup tests/chaos/histories/test_histories.py
+
+torture: $(BIN)/.dev ## the same for HOURS=1, from ever new seeds, which it prints; SEED=… tells one of them again
+	@$(if $(FAULTS),YURT_FAULTS=$(FAULTS)) $(BIN)/python -m tests.chaos.histories.torture $(HOURS) $(SEED)
+
+planted: $(BIN)/.dev ## plants deliberate defects, one after the other, and says how soon the histories found each
+	@$(BIN)/pytest tests/chaos/histories/test_planted.py
 
 format: $(BIN)/.dev ## formats the Python files
 	$(BIN)/ruff format .

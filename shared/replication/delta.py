@@ -174,6 +174,7 @@ class _Reader:
             "after": after,
             "area": model.area,
             "organisations_before": list(before.organisations or ()),
+            "organisations_now": None if now.organisations is None else list(now.organisations),
         }
 
     def rows(self, root: Root) -> AggregateRows:
@@ -185,14 +186,21 @@ class _Reader:
             yield from (found.put for found in rows.read(chunk) if found.put)
 
     def unseen(self) -> dict[str, _Unseen]:
-        """By root table, in one pass over the marks."""
+        """By root table, in one pass over the marks.
+
+        Of what it pushed itself the client knows, also in an organisation that it has not pulled yet: when somebody
+        changed that since, or its scope has lost it, it left.
+        """
         keys: dict[str, dict[Key, _Mark]] = {root.name: {} for root in self.model.roots}
         truncated: set[str] = set()
         aliases: dict[str, list[str]] = {root.name: [] for root in self.model.roots}
         marks = self.conn.execute(
-            "SELECT table_name, key, alias, bool_or(organisation_before = ANY(%(organisations_before)s)),"
+            "SELECT table_name, key, alias,"
+            " bool_or(organisation_before = ANY(%(organisations_before)s) OR origin = %(workplace)s),"
             " bool_or(recipient IS NOT NULL) FROM yurt.history"
-            f" WHERE table_name = ANY(%(tables)s) AND {UNSEEN} AND {FOREIGN} GROUP BY table_name, key, alias".encode(),
+            f" WHERE table_name = ANY(%(tables)s) AND {UNSEEN} AND (recipient IS NULL OR recipient = %(workplace)s)"
+            " GROUP BY table_name, key, alias"
+            f" HAVING bool_or({FOREIGN} OR organisation_after <> ALL(%(organisations_now)s))".encode(),
             {**self.arguments, "tables": list(keys)},
         )
         for table, key, alias, left, resent in marks:

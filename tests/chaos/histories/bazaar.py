@@ -32,6 +32,7 @@ class Writer:
 
     def __init__(self, url: str, area: int) -> None:
         self.conn = psycopg.connect(url)
+        self.conn.execute("SELECT")  # a statement begins the transaction: what follows are its savepoints
         self.pid = self.conn.info.backend_pid
         self.area = area
         self.edits: list[Edit] = []

@@ -1,10 +1,11 @@
 """What can happen in a history, one rule for each kind of event."""
 
+import functools
 import os
 import random
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -15,49 +16,76 @@ from tests.chaos.histories.world import AREAS, DESKS, SCOPES, Place, World
 # Every class of accidents can be tried alone; people work and workplaces exchange in any case.
 CLASSES = (
     "line", "kill", "open", "scope", "rights", "licence", "reissue", "folder", "copy", "database", "history", "clock",
-    "decisions",
+    "decisions", "schema",
 )  # fmt: skip
 
 desks = st.integers(0, len(DESKS) - 1)
 chances = st.integers(0, 2**32)
 
 
-def chosen_classes() -> frozenset[str]:
-    """Those that YURT_FAULTS names, separated by commas; all of them when it does not."""
+def _chosen() -> frozenset[str]:
     chosen = frozenset(filter(None, os.environ.get("YURT_FAULTS", ",".join(CLASSES)).split(",")))
     if unknown := chosen - set(CLASSES):
         raise ValueError(f"YURT_FAULTS: {', '.join(sorted(unknown))} is none of {', '.join(CLASSES)}")
     return chosen
 
 
-def of(kind: str, **arguments: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A rule of this class of accidents; every rule draws a `chance` for whatever else it needs."""
+# Those that YURT_FAULTS names, separated by commas; all of them when it does not.
+CHOSEN = _chosen()
 
-    def decorate(function: Callable[..., None]) -> Callable[..., None]:
-        drawn: Any = rule(chance=chances, **arguments)
-        limited: Any = precondition(lambda machine: kind in machine.classes)
-        decorated: Callable[..., None] = limited(drawn(function))
-        return decorated
 
-    return decorate
+class Found(Exception):
+    """A history found something; its steps, as they were."""
+
+
+Step = Callable[..., None]
+
+
+def told(function: Step) -> Step:
+    """The step is written down, and so is what it found: the world is not as it was, so nothing is tried again."""
+
+    @functools.wraps(function)
+    def step(machine: "Histories", **arguments: Any) -> None:
+        if machine.world.found:
+            raise machine.world.found
+        machine.story.append(f"{function.__name__}({', '.join(f'{k}={v!r}' for k, v in arguments.items())})")
+        try:
+            function(machine, **arguments)
+        except Exception as error:
+            machine.world.found = Found("\n".join([f"history {machine.nth}: {error!r}", *machine.story]))
+            raise machine.world.found from error
+
+    return step
+
+
+def every_day(**arguments: Any) -> Callable[[Step], Step]:
+    """A rule that is always there; every one draws a `chance` for whatever else it needs."""
+    drawn: Any = rule(chance=chances, **arguments)
+    return lambda function: cast("Step", drawn(told(function)))
+
+
+def of(kind: str, **arguments: Any) -> Callable[[Step], Step]:
+    """A rule of this class of accidents."""
+    limited: Any = precondition(lambda machine: kind in CHOSEN)
+    return lambda function: cast("Step", limited(every_day(**arguments)(function)))
 
 
 class Histories(RuleBasedStateMachine):
-    """One history after the other in `world`, with these `classes` of accidents; `lengths` counts the steps of each."""
+    """One history after the other in `world`; `lengths` counts the steps of each."""
 
     world: World
     lengths: Counter[int]
-    classes: frozenset[str]
 
     def __init__(self) -> None:
         super().__init__()
         self.steps = 0
-        self.begun = False
+        self.nth = sum(self.lengths.values()) + 1
+        self.story: list[str] = []
 
     @initialize()
+    @told
     def begin(self) -> None:
         self.world.begin()
-        self.begun = True
 
     def meanwhile(self, chance: int) -> random.Random:
         """Before anything happens people have worked: in the cloud and offline."""
@@ -76,11 +104,11 @@ class Histories(RuleBasedStateMachine):
 
     # Every day
 
-    @rule(chance=chances)
+    @every_day()
     def people_work(self, chance: int) -> None:
         self.meanwhile(self.meanwhile(chance).getrandbits(32))
 
-    @rule(order=st.permutations(range(len(DESKS))), many=st.integers(1, len(DESKS)), chance=chances)
+    @every_day(order=st.permutations(range(len(DESKS))), many=st.integers(1, len(DESKS)))
     def workplaces_exchange(self, order: list[int], many: int, chance: int) -> None:
         rng = self.meanwhile(chance)
         for nth in order[:many]:
@@ -191,8 +219,17 @@ class Histories(RuleBasedStateMachine):
     def somebody_decides(self, chance: int) -> None:
         self.world.decide(self.meanwhile(chance))
 
+    @of("schema")
+    def application_is_upgraded(self, chance: int) -> None:
+        if self.meanwhile(chance).random() < 0.3:
+            self.world.upgrade()
+
     def teardown(self) -> None:
-        if not self.begun:
-            return
+        if self.story and not self.world.found:
+            self.end()
+
+    @told
+    def end(self) -> None:
+        """The history is judged, and counts."""
         self.world.judge()
         self.lengths[self.steps] += 1

@@ -1,55 +1,42 @@
 """Running histories: how many, how long, from which seed."""
 
-import logging
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.chaos.histories.machine import Histories, chosen_classes
+from tests.chaos.histories.machine import Histories
 from tests.chaos.histories.world import World
 
 
-def run(world: World, *, number: int, steps: int, start: int, shrink: bool = False) -> Counter[int]:
+def run(world: World, *, number: int, steps: int, start: int) -> Counter[int]:
     """So many histories of at most so many steps each; the same seed gives the same ones.
 
-    Returns how many had which length. Raises what a history found, with its steps told by Hypothesis.
+    Returns how many had which length. Raises `Found` with the steps of the history that found something. A world can be
+    used for one run only.
     """
-    phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]
 
     @seed(start)
     class Run(Histories):
         pass
 
-    Run.world, Run.lengths, Run.classes = world, Counter(), chosen_classes()
+    Run.world, Run.lengths = world, Counter()
     how = settings(
         max_examples=number,
         stateful_step_count=steps,
         deadline=None,
         database=None,
-        phases=phases,
+        phases=[Phase.generate],
         report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
     )
-    with _quiet():
-        run_state_machine_as_test(Run, settings=how)
-    return Run.lengths
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The services run in this process: their log of every request helps nobody here."""
-    loggers = [logging.getLogger(name) for name in ("uvicorn.access", "uvicorn.error", "httpx")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
     try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        run_state_machine_as_test(Run, settings=how)
+    except BaseException:
+        if world.found:
+            raise world.found from world.found.__cause__  # and not what Hypothesis says of a world that is no more
+        raise
+    return Run.lengths
 
 
 def told(lengths: Counter[int], counted: Counter[str]) -> dict[str, str]:

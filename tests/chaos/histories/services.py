@@ -1,6 +1,7 @@
 """The four services in this very process, served on a real port: what a test patches, they do."""
 
 import asyncio
+import logging
 import os
 import threading
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,9 @@ class _Running:
 
     async def serve(self) -> None:
         async with public_door() as server:
+            # In this process nobody needs their log of every request.
+            logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
+            logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
             self.server = server
             server.config.callback_notify = self._told
             server.config.timeout_notify = 0

@@ -66,10 +66,12 @@ class World:
         self.places: list[Place] = []
         self.operator = Operator(url, OPERATOR_TOKEN)
         self.people: dict[str, Person] = {}
+        self.found: Exception | None = None
         self.lapsed: set[str] = set()
         self.former_problems: set[int] = set()
         self._models: dict[int, Model] = {}
         self.manifest = (HERE / "bazaar.toml").read_text()
+        self._version = 0
 
     # The beginning
 
@@ -204,6 +206,18 @@ class World:
                 "POST", f"problems/{problem['id']}/resolution", {"choice": choice}, allow=(409,)
             )
         self.counted[f"decided: {answer.get('code', choice)}"] += 1
+
+    def upgrade(self) -> None:
+        """The application gets a new version, with one more column; what was backed up is of the former one."""
+        self.bazaar.release(self.ledger, commit=True)
+        before, self._version = self._version, self._version + 1
+        self.bazaar.conn.execute(f"ALTER TABLE partners ADD COLUMN extra{self._version} text DEFAULT 'new'".encode())
+        self.manifest = self.manifest.replace(f'"1.{before}"', f'"1.{self._version}"')
+        for code in AREAS:
+            self._attach(code)
+        self._models.clear()
+        self.bazaar.drop_backup()
+        self.counted["application upgraded"] += 1
 
     def restore_database(self) -> None:
         """The operator puts the backup in the place of the application's database, and says so."""

@@ -126,6 +126,7 @@ class History:
 
     def open(self) -> None:
         conn = psycopg.connect(self.market.url)
+        conn.execute("SELECT")  # a statement begins the transaction: what follows are its savepoints
         self.writers.append(conn)
         for _ in range(3):
             self.cloud(conn)

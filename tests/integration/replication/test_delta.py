@@ -286,3 +286,22 @@ def test_staged_lines_of_one_aggregate_are_found_by_index(market: Market) -> Non
     market.sql("SET enable_seqscan = off")
     plan = market.sql("EXPLAIN (COSTS off) DELETE FROM yurt_stage_lines WHERE seq = 5")
     assert any("Index Cond: (seq = 5)" in line for (line,) in plan)
+
+
+@pytest.mark.parametrize("meanwhile", ["the scope is narrowed", "it moves on", "nothing"])
+def test_what_was_pushed_into_an_organisation_before_it_was_pulled_leaves_with_it(
+    market: Market, meanwhile: str
+) -> None:
+    """The scope is widened, a row of the new organisation pushed, and only then pulled: found by random histories."""
+    one = TinyReplica(market, "w1", Scope(("A",)))
+    one.pull()
+    one.scope = Scope(("A", "C"), 2)
+    one.put("partners", {"id": uid(1), "firm": "C", "note": "mine"})
+    one.push()
+    if meanwhile == "the scope is narrowed":
+        one.scope = Scope(("A",), 3)
+    elif meanwhile == "it moves on":
+        market.sql("UPDATE partners SET firm = 'B'")
+    one.pull()
+    held = [document["row"]["note"] for (table, _), document in one.rows.items() if table == "partners"]
+    assert held == (["mine"] if meanwhile == "nothing" else [])
