@@ -58,6 +58,7 @@ class Service:
         pause: Callable[[float], object] | None = None,
     ) -> None:
         access = access or InternetAccess()
+        self._told = address
         self.address = (access.service or address).rstrip("/").removesuffix(API)
         self.token = token
         self._pause = pause or threading.Event().wait
@@ -136,9 +137,14 @@ class Service:
                 yield response
 
     def resolve(self, path: str) -> str:
-        """The URL of a path of the protocol, or of an URL or path that the service gave."""
+        """The URL of a path of the protocol, or of an URL or path that the service gave.
+
+        The service names itself as in the package: where it is reached by another address, that is meant.
+        """
         if urllib.parse.urlsplit(path).scheme:
-            return path
+            if _origin(path) != _origin(self._told):
+                return path
+            return self.address + urllib.parse.urlunsplit(("", "", *urllib.parse.urlsplit(path)[2:]))
         if path.startswith(f"{API}/"):
             return self.address + path
         return f"{self.address}{API}{path}"

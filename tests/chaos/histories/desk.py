@@ -163,8 +163,8 @@ class Desk:
     def service(self, replica: Replica) -> MortalService:
         """The service as the program reaches it, without pauses between its attempts."""
         if self._service is None:
-            access = InternetAccess(proxy="none")
-            self._service = MortalService(self.url, access, pause=lambda _: None)
+            access = InternetAccess(proxy="none", service=self.url)
+            self._service = MortalService(str(replica.get("service")), access, pause=lambda _: None)
         self._service.token = usable_token(replica, self.home.credentials())
         return self._service
 

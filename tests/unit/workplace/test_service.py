@@ -95,6 +95,15 @@ def test_a_token_goes_to_its_own_service_only(service: Service, gateway: Gateway
     assert gateway.requests[-1].headers["authorization"] == f"Bearer {gateway.token}"
 
 
+def test_what_the_service_names_is_fetched_by_the_address_that_it_is_reached_by(gateway: Gateway) -> None:
+    """A schema's URL is absolute: behind a tunnel the workplace was sent around it, without its token."""
+    service = Service("http://yurt.example/", InternetAccess(proxy="none", service=gateway.url), token="secret")
+    gateway.faults.append(lambda _: Answer(200, b"SELECT 1"))
+    assert service.text("http://yurt.example/api/v1/exchanges/7/schema") == "SELECT 1"
+    assert gateway.requests[-1].path == "/api/v1/exchanges/7/schema"
+    assert gateway.requests[-1].headers["authorization"] == "Bearer secret"
+
+
 def test_no_other_scheme_is_opened(service: Service) -> None:
     with pytest.raises(UnexpectedAnswer):
         service.text("file:///etc/passwd")
