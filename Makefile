@@ -54,7 +54,7 @@ torture: $(BIN)/.dev ## the same for HOURS=1, from ever new seeds, which it prin
 	@$(if $(FAULTS),YURT_FAULTS=$(FAULTS)) $(BIN)/python -m tests.chaos.histories.torture $(HOURS) $(SEED)
 
 planted: $(BIN)/.dev ## plants deliberate defects, one after the other, and says how soon the histories found each
-	@$(BIN)/pytest tests/chaos/histories/test_planted.py
+	@YURT_PLANTED=all $(BIN)/pytest tests/chaos/histories/test_planted.py
 
 format: $(BIN)/.dev ## formats the Python files
 	$(BIN)/ruff format .

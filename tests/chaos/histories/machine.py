@@ -20,6 +20,10 @@ CLASSES = (
 )  # fmt: skip
 
 desks = st.integers(0, len(DESKS) - 1)
+# A line with accidents here and there, and one that breaks down after some requests and stays so.
+plans = st.lists(st.sampled_from([None, *FAULTS]), min_size=1, max_size=8) | st.builds(
+    lambda good, fault: [*[None] * good, *[fault] * 8], st.integers(0, 6), st.sampled_from(FAULTS)
+)
 chances = st.integers(0, 2**32)
 
 
@@ -98,6 +102,9 @@ class Histories(RuleBasedStateMachine):
                 rng.choice(world.places).desk.edit(world.ledger, rng, world.bazaar.seen_so_far())
         return rng
 
+    def something_to_send(self, place: Place, rng: random.Random) -> None:
+        place.desk.edit(self.world.ledger, rng, self.world.bazaar.seen_so_far())
+
     def exchange(self, place: Place, rng: random.Random, **how: Any) -> None:
         with self.world.bazaar.not_in_the_way(self.world.ledger, commit=rng.random() < 0.5):
             place.desk.exchange(**how)
@@ -116,10 +123,11 @@ class Histories(RuleBasedStateMachine):
 
     # Accidents
 
-    @of("line", nth=desks, faults=st.lists(st.sampled_from([None, *FAULTS]), min_size=1, max_size=8))
+    @of("line", nth=desks, faults=plans)
     def exchange_over_a_bad_line(self, nth: int, faults: list[str | None], chance: int) -> None:
         rng = self.meanwhile(chance)
         self.world.line.plan(faults)
+        self.something_to_send(self.world.places[nth], rng)
         self.exchange(self.world.places[nth], rng)
         self.world.line.plan([])
 
@@ -132,6 +140,7 @@ class Histories(RuleBasedStateMachine):
     @of("kill", nth=desks, beats=st.integers(0, 40))
     def program_is_killed(self, nth: int, beats: int, chance: int) -> None:
         rng = self.meanwhile(chance)
+        self.something_to_send(self.world.places[nth], rng)
         self.exchange(self.world.places[nth], rng, beats=beats)
 
     @of("open")
