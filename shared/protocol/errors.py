@@ -107,6 +107,9 @@ _ADMINISTRATION = {
     "already_resolved": Error(
         409, "The problem is resolved already", "Предупреждение уже обработано", "Ескерту өңделіп қойған"
     ),
+    "not_resolved": Error(
+        409, "The problem is not resolved yet", "Предупреждение ещё не обработано", "Ескерту әлі өңделмеген"
+    ),
 }
 
 _WORKPLACES = {

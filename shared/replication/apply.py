@@ -17,7 +17,7 @@ from shared.replication.history import NOTHING, current_generation, remove_alias
 from shared.replication.message import Change, parse
 from shared.replication.model import Model
 from shared.replication.opening import expect
-from shared.replication.outcome import Outcome, record_problems
+from shared.replication.outcome import Outcome, record_problems, tell_corrected
 from shared.replication.problem import ProtocolProblem
 from shared.replication.scope import Scope
 from shared.replication.write import stored_otherwise, write
@@ -89,6 +89,7 @@ def _apply(
     for change, outcome in zip(changes, outcomes, strict=True):
         outcome.send_again |= change.translated
     _mark(conn, model, workplace, changes, outcomes)
+    tell_corrected(conn, application, workplace, changes, outcomes, author)
     record_problems(conn, application, model, workplace, scope, number, changes, outcomes, author)
     return outcomes
 

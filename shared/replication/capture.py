@@ -97,6 +97,10 @@ def remove(conn: Connection[Any], application: str) -> None:
             "SELECT count(*) FILTER (WHERE configuration = %s), count(*) FROM yurt.applications", row
         )
         same, all_others = remaining.fetchone() or (0, 0)
+        conn.execute(
+            "DELETE FROM yurt.problem_events e USING yurt.problems p WHERE e.problem = p.id AND p.application = %s",
+            [application],
+        )
         for table in ("yurt.problems", "yurt.leases", "yurt.versions"):
             conn.execute(f"DELETE FROM {table} WHERE application = %s", [application])
         conn.execute(

@@ -60,7 +60,7 @@ def _decide_root(
     changes: Sequence[Change],
     outcomes: Sequence[Outcome],
 ) -> None:
-    _lock(conn, model, root)
+    lock(conn, model, root)
     to_merge: list[int] = []
     for facts in _facts(conn, application, model, root, workplace, scope):
         change, outcome = changes[facts.seq], outcomes[facts.seq]
@@ -90,8 +90,8 @@ def _outside_scope(root: Root, scope: Scope, change: Change, facts: _Facts) -> b
     return history_text(root.table.by_name[root.organisation], organisation) not in scope.organisations
 
 
-def _lock(conn: Connection[Any], model: Model, root: Root) -> None:
-    """Lock the stored rows in key order; the marks read afterwards then tell of everybody who came before."""
+def lock(conn: Connection[Any], model: Model, root: Root) -> None:
+    """Lock the stored rows of what is staged, in key order; what is read afterwards tells of all who came before."""
     order = ", ".join(column_ref("t", column) for column in root.table.key)
     staged = f"FROM yurt_stage s JOIN {qualified(root.table)} t ON {key_match(root.table, 't', 's.key')}"
     where = f"WHERE s.table_name = {literal(root.name)} AND {area_condition(model, 't')}"

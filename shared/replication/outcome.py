@@ -100,6 +100,40 @@ def record_problems(
         )
 
 
+def tell_corrected(
+    conn: Connection[Any],
+    application: str,
+    workplace: str,
+    changes: Sequence[Change],
+    outcomes: Sequence[Outcome],
+    author: str,
+) -> None:
+    """Note with the workplace's earlier problems that a later change of the same record was taken.
+
+    Once after each decision and reopening; the problem stays as it is, only people decide.
+    """
+    taken = [at for at, outcome in enumerate(outcomes) if outcome.status in {"applied", "merged"}]
+    conn.execute(
+        """
+        INSERT INTO yurt.problem_events (problem, action, login)
+        SELECT p.id, 'corrected', t.login
+        FROM unnest(%(places)s::int[], %(logins)s::text[]) AS t(place, login)
+        JOIN yurt_stage s ON s.seq = t.place
+        JOIN yurt.problems p ON p.workplace = %(workplace)s AND p.table_name = s.table_name
+            AND hash_array(p.key_text) = hash_array(s.key) AND p.key_text = s.key
+        WHERE p.application = %(application)s AND coalesce((
+            SELECT e.action FROM yurt.problem_events e WHERE e.problem = p.id AND e.action <> 'commented'
+            ORDER BY e.place DESC LIMIT 1), '') <> 'corrected'
+        """,
+        {
+            "places": taken,
+            "logins": [changes[at].edited_by or author for at in taken],
+            "workplace": workplace,
+            "application": application,
+        },
+    )
+
+
 def _storable(value: Any) -> Any:
     """PostgreSQL's texts hold no NUL, those of a replica may: in the kept version a sign stands for it."""
     if isinstance(value, str):

@@ -1,35 +1,28 @@
 """The problem list of an application: conflicts and rejected changes, both versions kept (protocol.md)."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import orjson
-from psycopg import Connection, errors
+from psycopg import Connection
 from psycopg.rows import dict_row
+from psycopg.types.json import Json
 
 from shared.replication import stage
-from shared.replication.decide import shape_of
-from shared.replication.delta_rows import AggregateRows
-from shared.replication.merge import Merged, Pushed, Shape, Stored, equal, merge
-from shared.replication.message import Change, check_rows
-from shared.replication.model import Model, Root, Table
-from shared.replication.outcome import Outcome
+from shared.replication.model import Model
 from shared.replication.problem import ProtocolProblem
-from shared.replication.scope import Scope
-from shared.replication.spelling import WireInvalid
-from shared.replication.wire_values import KeyInvalid
-from shared.replication.write import write
+from shared.replication.put_in_force import put_in_force
 
 Choice = Literal["accepted", "rejected"]
 
+_MOMENT = "to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+_HISTORY = (
+    "(SELECT json_agg(json_build_object('action', e.action, 'by', e.login, 'at', {at}, 'comment', e.comment,"
+    " 'in_force', e.in_force) ORDER BY e.place) FROM yurt.problem_events e WHERE e.problem = problems.id)"
+).format(at=_MOMENT.format("e.happened_at"))
 _COLUMNS = (
     "id::text, workplace, table_name AS table, key, kind, code, detail, title, columns, service, pushed, in_force,"
-    " state, {created_at} AS created_at, {edited_at} AS edited_at, edited_by, resolved_by, comment"
-).format(
-    created_at="to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
-    edited_at="to_char(edited_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
-)
+    " state, {created_at} AS created_at, {edited_at} AS edited_at, edited_by, resolved_by, comment,"
+    " coalesce({history}, '[]') AS history"
+).format(created_at=_MOMENT.format("created_at"), edited_at=_MOMENT.format("edited_at"), history=_HISTORY)
 
 
 def list_(
@@ -48,13 +41,13 @@ def list_(
         )
         .fetchall()
     )
-    items = rows[:limit]
+    items = [_document(row) for row in rows[:limit]]
     return {"items": items, "next": items[-1]["id"] if len(rows) > limit else None}
 
 
 def get(conn: Connection[Any], application: str, problem: str) -> dict[str, Any] | None:
     """One problem, None when the application has no such one."""
-    return (
+    row = (
         conn.cursor(row_factory=dict_row)
         .execute(
             f"SELECT {_COLUMNS} FROM yurt.problems WHERE application = %s AND id = %s::uuid".encode(),
@@ -62,6 +55,17 @@ def get(conn: Connection[Any], application: str, problem: str) -> dict[str, Any]
         )
         .fetchone()
     )
+    return _document(row) if row else None
+
+
+def _document(row: dict[str, Any]) -> dict[str, Any]:
+    """The problem with what its history tells: the comments, and since when the record is corrected."""
+    history = row["history"]
+    comments = [
+        {"text": event["comment"], "by": event["by"], "at": event["at"]} for event in history if event["comment"]
+    ]
+    corrected = [event["at"] for event in history if event["action"] == "corrected"]
+    return row | {"comments": comments, "corrected_at": corrected[-1] if corrected else None}
 
 
 def resolve(
@@ -76,148 +80,88 @@ def resolve(
     """
     stage.prepare(conn)
     with conn.transaction():
-        row = (
-            conn.cursor(row_factory=dict_row)
-            .execute(
-                "SELECT * FROM yurt.problems WHERE application = %s AND id = %s::uuid FOR UPDATE",
-                [application, problem],
-            )
-            .fetchone()
-        )
-        if row is None:
-            raise ProtocolProblem("not_found", 404, "There is no such problem.")
+        row = _locked(conn, application, problem)
         if row["state"] != "open":
             raise ProtocolProblem("already_resolved", 409, f"{row['resolved_by']} has decided already.")
-        in_force = row["in_force"]
+        in_force, replaced = row["in_force"], None
         if choice == "rejected":
             in_force = "workplace" if in_force == "service" else "service"
-            _put_in_force(conn, model, row, in_force)
+            replaced = put_in_force(conn, model, row, _replaced(conn, problem), in_force)
         conn.execute(
             "UPDATE yurt.problems SET state = %s, in_force = %s, comment = %s, resolved_by = %s, resolved_at = now()"
             " WHERE id = %s::uuid",
             [choice, in_force, comment, login, problem],
         )
+        _tell(conn, problem, choice, login, comment, in_force, replaced)
+    return _found(conn, application, problem)
+
+
+def reopen(conn: Connection[Any], application: str, problem: str, comment: str | None, login: str) -> dict[str, Any]:
+    """A decided problem is open again. What is in force stays so until the next decision.
+
+    Raises `ProtocolProblem` `not_found`, `not_resolved`.
+    """
+    with conn.transaction():
+        row = _locked(conn, application, problem)
+        if row["state"] == "open":
+            raise ProtocolProblem("not_resolved", 409, "Nobody has decided yet.")
+        conn.execute(
+            "UPDATE yurt.problems SET state = 'open', comment = NULL, resolved_by = NULL, resolved_at = NULL"
+            " WHERE id = %s::uuid",
+            [problem],
+        )
+        _tell(conn, problem, "reopened", login, comment, row["in_force"])
+    return _found(conn, application, problem)
+
+
+def comment_on(conn: Connection[Any], application: str, problem: str, text: str, login: str) -> dict[str, Any]:
+    """Keep what somebody says about a problem, open or decided. Raises `ProtocolProblem` `not_found`."""
+    _found(conn, application, problem)
+    _tell(conn, problem, "commented", login, text)
+    return _found(conn, application, problem)
+
+
+def _locked(conn: Connection[Any], application: str, problem: str) -> dict[str, Any]:
+    row = (
+        conn.cursor(row_factory=dict_row)
+        .execute(
+            "SELECT * FROM yurt.problems WHERE application = %s AND id = %s::uuid FOR UPDATE", [application, problem]
+        )
+        .fetchone()
+    )
+    if row is None:
+        raise ProtocolProblem("not_found", 404, "There is no such problem.")
+    return row
+
+
+def _found(conn: Connection[Any], application: str, problem: str) -> dict[str, Any]:
     found = get(conn, application, problem)
     if found is None:
         raise ProtocolProblem("not_found", 404, "There is no such problem.")
     return found
 
 
-def _put_in_force(conn: Connection[Any], model: Model, problem: Mapping[str, Any], whose: str) -> None:
-    """Write what the version of `whose` has otherwise, and leave everything else as it is now."""
-    root = model.root.get(problem["table_name"])
-    if root is None:
-        raise ProtocolProblem("unknown_table", 409, f"{problem['table_name']} is not synchronised any more.")
-    key = tuple(problem["key_text"])
-    stored = _stored(conn, model, root, key)
-    shape = shape_of(root)
-    wanted = _of_workplace(root, problem) if whose == "workplace" else _of_service(root, problem, stored)
-    if stored is None and wanted.row is not None and not wanted.new and shape.parts.keys() - wanted.parts.keys():
-        raise ProtocolProblem("lines_unknown", 409, "The record is gone, and only a part of its lines was sent.")
-    # What is gone and is to be again comes whole, as a new one does.
-    merged = merge(shape, stored, replace(wanted, new=wanted.new or stored is None), "workplace_wins")
-    if merged.row is None and stored is None:
-        return
-    change = _change(root, problem["key"], key, shape, stored, merged)
-    outcome = Outcome()
-    try:
-        check_rows(root, change)
-    except (WireInvalid, KeyInvalid) as error:
-        raise ProtocolProblem("invalid_value", 409, str(error)) from error
-    stage.stage(conn, [change])
-    write(conn, model, [change], [outcome])
-    if outcome.status == "rejected":
-        raise ProtocolProblem(outcome.code or "application_error", 409, outcome.detail or "")
+def _replaced(conn: Connection[Any], problem: str) -> dict[str, Any] | None:
+    """What the last decision for the workplace's version wrote over."""
+    row = conn.execute(
+        "SELECT replaced FROM yurt.problem_events WHERE problem = %s::uuid AND action = 'rejected'"
+        " AND in_force = 'workplace' ORDER BY place DESC LIMIT 1",
+        [problem],
+    ).fetchone()
+    return row[0] if row else None
 
 
-def _stored(conn: Connection[Any], model: Model, root: Root, key: tuple[str, ...]) -> Stored | None:
-    whole = Scope(None)
-    if not key:
-        raise ProtocolProblem("invalid_value", 409, "The record has no key that the application could hold.")
-    try:
-        [found] = AggregateRows(conn, model, root, whole, whole).read([key])
-    except errors.DataError as error:
-        raise ProtocolProblem("invalid_value", 409, error.diag.message_primary or str(error)) from error
-    line = orjson.loads(found.put) if found.put else None
-    return Stored(line["row"], line["parts"]) if line else None
-
-
-def _of_workplace(root: Root, problem: Mapping[str, Any]) -> Pushed:
-    """What the workplace edited; of a conflict that was merged otherwise, what was in dispute."""
-    edits, version = problem["edits"], problem["pushed"]
-    if version is None:
-        return Pushed(None, edits["before"], {}, edits["parts_before"], new=False)
-    before, parts = edits["before"], version["parts"]
-    if not all(isinstance(lines, list) and all(isinstance(line, dict) for line in lines) for lines in parts.values()):
-        raise ProtocolProblem("invalid_value", 409, "What was sent as lines is none.")
-    disputed = _disputed(root, problem)
-    if disputed is not None:
-        before = {name: value for name, value in before.items() if name in disputed.columns}
-        parts = {part: lines for part, lines in parts.items() if part in disputed.parts}
-    return Pushed(version["row"], before, parts, edits["parts_before"], new=edits["new"])
-
-
-def _of_service(root: Root, problem: Mapping[str, Any], stored: Stored | None) -> Pushed:
-    """What the service had in place of what the workplace made of it."""
-    version, pushed = problem["service"], problem["pushed"]
-    if version is None:
-        now = stored or Stored({}, {})
-        return Pushed(None, now.row, {}, now.parts, new=False)
-    disputed = _disputed(root, problem)
-    if disputed is None or pushed is None or stored is None:
-        return Pushed(version["row"], {}, version["parts"], stored.parts if stored else {}, new=True)
-    before = {name: pushed["row"][name] for name in disputed.columns if name in pushed["row"]}
-    parts, parts_before = {}, {}
-    for part in (part for part in root.parts if part.name in disputed.parts):
-        were = _by_key(part, problem["edits"]["parts_before"].get(part.name, ()))
-        had, made = _by_key(part, version["parts"].get(part.name, ())), _by_key(part, pushed["parts"][part.name])
-        # Lines that the workplace added were not in dispute.
-        parts[part.name] = [*had.values(), *(line for key, line in made.items() if key not in {**were, **had})]
-        parts_before[part.name] = list(made.values())
-    return Pushed(version["row"], before, parts, parts_before, new=False)
-
-
-@dataclass(frozen=True)
-class _Disputed:
-    columns: frozenset[str]
-    parts: frozenset[str]
-
-
-def _disputed(root: Root, problem: Mapping[str, Any]) -> _Disputed | None:
-    """What both sides had changed differently; None where the whole version was left out."""
-    if problem["kind"] != "conflict" or root.policy == "manual" or "*" in problem["columns"]:
-        return None
-    columns = frozenset(problem["columns"]) & root.table.by_name.keys()
-    names = (name.partition(".")[0] for name in problem["columns"] if name not in columns)
-    return _Disputed(columns, frozenset(names))
-
-
-def _by_key(part: Table, lines: Iterable[Mapping[str, Any]]) -> dict[tuple[str, ...], Mapping[str, Any]]:
-    return {tuple(str(line.get(name)) for name in part.key_names): line for line in lines}
-
-
-def _change(
-    root: Root, key: Mapping[str, Any], key_text: tuple[str, ...], shape: Shape, stored: Stored | None, merged: Merged
-) -> Change:
-    row = {name: merged.row[name] for name in shape.kinds if name in merged.row} if merged.row is not None else None
-    change = Change(
-        line=0,
-        seq=0,
-        table=root.name,
-        key=key,
-        op="delete" if row is None else "put",
-        base=None if stored is None else "",
-        row=row,
-        before={},
-        parts={part: [dict(line) for line in lines] for part, lines in merged.parts.items()},
-        parts_before={},
-        edited_at=None,
-        edited_by=None,
-        key_text=key_text,
-        root=root,
+def _tell(
+    conn: Connection[Any],
+    problem: str,
+    action: str,
+    login: str,
+    comment: str | None,
+    in_force: str | None = None,
+    replaced: dict[str, Any] | None = None,
+) -> None:
+    conn.execute(
+        "INSERT INTO yurt.problem_events (problem, action, login, comment, in_force, replaced)"
+        " VALUES (%s::uuid, %s, %s, %s, %s, %s)",
+        [problem, action, login, comment, in_force, Json(replaced) if replaced else None],
     )
-    if row is not None and stored is not None:
-        change.edited = tuple(
-            name for name, value in row.items() if not equal(shape.kinds[name], value, stored.row[name])
-        )
-    return change

@@ -116,6 +116,31 @@ CREATE TABLE IF NOT EXISTS yurt.problems (
 );
 CREATE INDEX IF NOT EXISTS problems_application ON yurt.problems (application, created_at, id);
 CREATE INDEX IF NOT EXISTS problems_workplace ON yurt.problems (workplace, created_at, id);
+-- By a hash, because a key may be longer than an index holds.
+CREATE INDEX IF NOT EXISTS problems_record ON yurt.problems (workplace, table_name, hash_array(key_text));
+
+-- What became of each problem, in this order: accepted, rejected, reopened, commented by people; corrected: the workplace
+-- itself changed the record again. replaced: what a decision wrote over, null for nothing. No foreign key: a message that
+-- corrects never waits for a person who decides.
+DO $$ BEGIN
+    IF to_regclass('yurt.problem_events') IS NULL THEN
+        CREATE TABLE yurt.problem_events (
+            place bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            problem uuid NOT NULL,
+            happened_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+            action text NOT NULL,
+            login text NOT NULL,
+            comment text,
+            in_force text,
+            replaced json
+        );
+        CREATE INDEX problem_events_problem ON yurt.problem_events (problem, place);
+        -- Decisions from before this table.
+        INSERT INTO yurt.problem_events (problem, happened_at, action, login, comment, in_force)
+        SELECT id, resolved_at, state, resolved_by, comment, in_force FROM yurt.problems
+        WHERE resolved_by IS NOT NULL ORDER BY resolved_at;
+    END IF;
+END $$;
 
 -- Integer keys leased to workplaces; ends are inclusive. A void lease is never given again.
 CREATE TABLE IF NOT EXISTS yurt.leases (
