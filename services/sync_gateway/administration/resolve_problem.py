@@ -1,18 +1,14 @@
-"""The problem list of an application, kept in its own database, and the decisions on it."""
+"""The problem list of an application, kept in its own database: read, talked about, decided, opened again."""
 
 from functools import partial
 from typing import Any, Literal
 from uuid import UUID
 
-from services.sync_gateway.access.callers import Person
-from services.sync_gateway.access.rights import ADMINISTRATOR, not_found, not_permitted
-from services.sync_gateway.application_catalogue import ApplicationCatalogue
+from services.sync_gateway.administration.find_problem import FoundProblem
 from services.sync_gateway.application_databases import Application, ApplicationDatabases, Connection
 from services.sync_gateway.moments import id_of
-from services.sync_gateway.tables import Workplace
 from shared.replication import problems
 from shared.replication.model import Model
-from shared.runtime.database import Sessions
 from shared.runtime.problem import Problem
 
 Choice = Literal["accepted", "rejected"]
@@ -35,38 +31,29 @@ async def list_problems(
 
 
 async def resolve_problem(
-    sessions: Sessions,
-    catalogue: ApplicationCatalogue,
-    databases: ApplicationDatabases,
-    person: Person,
-    problem: UUID | None,
-    choice: Choice,
-    comment: str | None,
+    databases: ApplicationDatabases, found: FoundProblem, choice: Choice, comment: str | None, login: str
 ) -> dict[str, Any]:
-    """The problem with the decision taken. It is looked for in the person's applications only.
-
-    Problems `not_found`, `not_permitted`, `already_resolved`, `application_unavailable`.
+    """The problem with the decision taken. Problems `already_resolved`, `lines_unknown`, `application_unavailable`, or
+    the code of the rule that refuses the other version.
     """
 
     def resolve(connection: Connection, model: Model) -> dict[str, Any]:
-        return problems.resolve(connection, application.code, model, str(problem), choice, comment, person.login)
+        return problems.resolve(connection, found.application.code, model, found.id, choice, comment, login)
 
-    for code in sorted(person.roles) if problem else ():
-        application = await catalogue.get(code)
-        found = await databases.run_on(
-            application.connection, partial(problems.get, application=code, problem=str(problem))
-        )
-        if found is None:
-            continue
-        if person.roles[code] != ADMINISTRATOR:
-            await _require_listed(sessions, person, found["workplace"])
-            raise not_permitted("An administrator decides on problems.")
-        return await databases.run(application, resolve)
-    raise not_found("There is no such problem.")
+    return await databases.run(found.application, resolve)
 
 
-async def _require_listed(sessions: Sessions, person: Person, workplace: str) -> None:
-    async with sessions() as db:
-        found = await db.get(Workplace, UUID(workplace))
-    if found is None or person.login not in found.users:
-        raise not_found("There is no such problem.")
+async def reopen_problem(
+    databases: ApplicationDatabases, found: FoundProblem, comment: str | None, login: str
+) -> dict[str, Any]:
+    """The problem, open again. Problems `not_resolved`, `application_unavailable`."""
+    reopen = partial(
+        problems.reopen, application=found.application.code, problem=found.id, comment=comment, login=login
+    )
+    return await databases.run_on(found.application.connection, reopen)
+
+
+async def comment_on_problem(databases: ApplicationDatabases, found: FoundProblem, text: str, login: str) -> None:
+    """The comment is kept with the problem. Problem `application_unavailable`."""
+    comment = partial(problems.comment_on, application=found.application.code, problem=found.id, text=text, login=login)
+    await databases.run_on(found.application.connection, comment)

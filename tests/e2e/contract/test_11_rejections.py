@@ -257,6 +257,36 @@ def test_a_conflict_keeps_both_versions_and_can_be_reversed(office: Office, work
     refused(second, 409, "already_resolved")
 
 
+def test_a_decided_problem_is_commented_on_reopened_and_decided_otherwise(office: Office, workplace: Workplace) -> None:
+    """Choices: Problems."""
+    customer = only(workplace, "customers")
+    workplace.db.execute("UPDATE customers SET name = 'Offline' WHERE id = ?", [customer])
+    office.sql("UPDATE customers SET name = 'Cloud' WHERE id = %s", customer)
+    workplace.exchange()
+    (problem,) = office.admin.everything(f"/workplaces/{workplace.id}/problems")
+    path = f"/problems/{problem['id']}"
+    refused(office.admin.post(f"{path}/reopening", {}), 409, "not_resolved")
+    said = good(workplace.caller.post(f"{path}/comments", {"text": "he told me so"}), 201)
+    assert [comment["text"] for comment in said["comments"]] == ["he told me so"]
+    for name in ("Offline", "Cloud"):
+        good(office.admin.post(f"{path}/resolution", {"choice": "rejected"}))
+        office.sql("UPDATE customers SET phone = %s WHERE id = %s", name, customer)
+        reopened = good(office.admin.post(f"{path}/reopening", {"comment": "wait"}))
+        assert (reopened["state"], reopened["resolved_by"], reopened["comment"]) == ("open", None, None)
+        workplace.exchange()
+        assert workplace.row("SELECT name, phone FROM customers") == {"name": name, "phone": name}
+    refused(workplace.caller.post(f"{path}/reopening", {}), 403, "wrong_token_kind")
+    found = workplace.caller.get(path).json()
+    assert [event["action"] for event in found["history"]] == ["commented", *["rejected", "reopened"] * 2]
+    assert [event["by"] for event in found["history"]][1:] == [office.admin_login] * 4
+    assert found["corrected_at"] is None
+    workplace.db.execute("UPDATE customers SET phone = 'corrected' WHERE id = ?", [customer])
+    workplace.exchange()
+    corrected = workplace.caller.get(path).json()
+    assert corrected["corrected_at"] == corrected["history"][-1]["at"]
+    assert corrected["state"] == "open"
+
+
 def test_accepted_keeps_what_is_in_force(office: Office, workplace: Workplace) -> None:
     """Line 54."""
     customer = only(workplace, "customers")
