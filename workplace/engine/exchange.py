@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 from workplace.engine import outbox, problems, push, ranges, unsent, verify
 from workplace.engine.apply import Schema
@@ -198,7 +199,7 @@ def _abandon(service: Service, exchange: str) -> None:
 
 
 def fetch_problems(replica: Replica, service: Service) -> list[dict[str, Any]]:
-    """The service's own list for this workplace; what people decided there is settled here too."""
+    """The service's own list for this workplace; what people decided or reopened there is settled or open here too."""
     items: list[dict[str, Any]] = []
     after: str | None = None
     while True:
@@ -209,5 +210,10 @@ def fetch_problems(replica: Replica, service: Service) -> list[dict[str, Any]]:
         if not after:
             break
     with replica.writing() as connection:
-        problems.settle(connection, [str(item["id"]) for item in items if item.get("state") != "open"])
+        problems.settle(connection, [(str(item["id"]), item.get("state") == "open") for item in items])
     return items
+
+
+def comment_on_problem(service: Service, problem: str, text: str) -> None:
+    """Tells the service what the person says about a problem; once, however often it is sent."""
+    service.call("POST", f"/problems/{problem}/comments", {"text": text}, idempotency_key=uuid4().hex)

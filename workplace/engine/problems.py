@@ -143,11 +143,15 @@ def set_aside(connection: sqlite3.Connection, problem: int) -> bool:
     return changed.rowcount == 1
 
 
-def settle(connection: sqlite3.Connection, decided: Iterable[str]) -> None:
-    """Closes the problems that people decided at the service."""
+def settle(connection: sqlite3.Connection, at_service: Iterable[tuple[str, bool]]) -> None:
+    """Closes the problems that people decided at the service, and opens again those that they reopened there.
+
+    `at_service`: the id of each problem, and whether it is open there.
+    """
     connection.executemany(
-        "UPDATE yurt_problems SET state = 'settled' WHERE problem = ? AND state = 'open'",
-        [(problem,) for problem in decided],
+        "UPDATE yurt_problems SET state = CASE WHEN :open THEN 'open' ELSE 'settled' END"
+        " WHERE problem = :problem AND (state = 'settled') = :open",
+        [{"problem": problem, "open": is_open} for problem, is_open in at_service],
     )
 
 

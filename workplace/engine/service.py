@@ -79,10 +79,13 @@ class Service:
         *,
         timeout: float = SHORT,
         once: bool = False,
+        idempotency_key: str | None = None,
     ) -> Reply:
         """A JSON request and its answer. Raises ServiceRefused for errors, NoConnection when nobody answered."""
         body = None if document is None else json.dumps(document, ensure_ascii=False).encode()
         headers = {"Content-Type": "application/json"} if body is not None else {}
+        if idempotency_key is not None:
+            headers["Idempotency-Key"] = idempotency_key
         if once:
             return self._whole(method, path, body, headers, timeout)
         return self.retried(lambda: self._whole(method, path, body, headers, timeout))

@@ -81,6 +81,7 @@ def _parser(text: Texts) -> argparse.ArgumentParser:
     troubles = command("problems")
     _connection(troubles, text)
     troubles.add_argument("--again", type=int, metavar="ID", help=text("help.again"))
+    troubles.add_argument("--comment", nargs=2, metavar=("ID", "TEXT"), help=text("help.comment"))
     troubles.add_argument("--seen", type=int, metavar="ID", help=text("help.seen"))
     troubles.add_argument("--json", action="store_true", help=text("help.json"))
     command("help").add_argument("about", nargs="?", metavar="COMMAND")

@@ -4,15 +4,19 @@ import json
 from typing import Any
 
 from workplace.engine import problems
-from workplace.engine.exchange import fetch_problems
+from workplace.engine.exchange import comment_on_problem, fetch_problems
 from workplace.engine.failures import NoConnection, ServiceRefused, WrongValue
 from workplace.engine.problems import Problem
 from workplace.terminal.desk import Desk
 
+_DECISIONS = ("accepted", "rejected")
+
 
 def run_problems(desk: Desk) -> int:
-    """What is known here and, where the service is reached, what it keeps; or settles one of them here."""
+    """What is known here and, where the service is reached, what it keeps; or settles one, or comments on it."""
     arguments, replica, text = desk.arguments, desk.replica, desk.text
+    if arguments.comment is not None:
+        return _comment(desk, *arguments.comment)
     for told, settle, said in (
         (arguments.again, problems.send_again, "problems.again"),
         (arguments.seen, problems.set_aside, "problems.seen"),
@@ -32,13 +36,27 @@ def run_problems(desk: Desk) -> int:
         shown = [vars(problem) for problem in known] + others
         desk.screen.say(json.dumps(shown, ensure_ascii=False, indent=2))
         return 0
-    in_force = {str(item["id"]): str(item.get("in_force", "")) for item in at_service}
+    told = {str(item["id"]): item for item in at_service}
     for problem in known:
-        _show(desk, problem, in_force.get(problem.problem or "", ""))
+        _show(desk, problem, told.get(problem.problem or "", {}))
     for item in others:
-        _show(desk, _from_service(item), str(item.get("in_force", "")))
+        _show(desk, _from_service(item), item)
     if not known and not others:
         desk.screen.say(text("problems.none"))
+    return 0
+
+
+def _comment(desk: Desk, told: str, words: str) -> int:
+    """To the service, for a problem by its number here or by its id there."""
+    numbered = {str(problem.id): problem.problem for problem in problems.open_problems(desk.replica.connection)}
+    problem = numbered.get(told) if told.isdigit() else told
+    if problem is None:
+        raise WrongValue("unknown_problem", told)
+    service = desk.service()
+    if service.token is None:
+        desk.sign_in(service)
+    comment_on_problem(service, problem, words)
+    desk.screen.say(desk.text("problems.commented", id=told))
     return 0
 
 
@@ -71,8 +89,9 @@ def _from_service(item: dict[str, Any]) -> Problem:
     )
 
 
-def _show(desk: Desk, problem: Problem, in_force: str) -> None:
+def _show(desk: Desk, problem: Problem, at_service: dict[str, Any]) -> None:
     screen, text = desk.screen, desk.text
+    in_force = str(at_service.get("in_force", ""))
     key = ", ".join(f"{name}={value}" for name, value in problem.key.items())
     number = f"#{problem.id} " if problem.id else ""
     kind, code = text(f"problems.kind.{problem.kind}"), text.code(problem.code)
@@ -82,10 +101,24 @@ def _show(desk: Desk, problem: Problem, in_force: str) -> None:
     if in_force in {"service", "workplace"}:
         who = text("problems.service" if in_force == "service" else "problems.pushed")
         screen.say("  " + text("problems.in_force", who=who))
+    for line in _told(desk, at_service):
+        screen.say("  " + line)
     rows = _differences(desk, problem)
     if rows:
         screen.table([text("problems.column"), text("problems.pushed"), text("problems.service")], rows)
     screen.say()
+
+
+def _told(desk: Desk, at_service: dict[str, Any]) -> list[str]:
+    """What happened to the problem at the service: opened again, corrected from here, commented on."""
+    text, told = desk.text, []
+    decisions = [event for event in at_service.get("history") or [] if event["action"] in {*_DECISIONS, "reopened"}]
+    if decisions and decisions[-1]["action"] == "reopened":
+        told.append(text("problems.reopened", by=decisions[-1]["by"], at=decisions[-1]["at"]))
+    if at_service.get("corrected_at"):
+        told.append(text("problems.corrected", at=at_service["corrected_at"]))
+    comments = at_service.get("comments") or []
+    return told + [text("problems.said", by=said["by"], at=said["at"], text=said["text"]) for said in comments]
 
 
 def _differences(desk: Desk, problem: Problem) -> list[list[str]]:

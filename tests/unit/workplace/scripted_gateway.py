@@ -112,7 +112,17 @@ class Gateway:
         if path.endswith("/completion"):
             return document(200, {"next_exchange_in": 900})
         if "/problems" in path:
+            return self._problems(path, request)
+        return problem(404, "not_found")
+
+    def _problems(self, path: str, request: Request) -> Answer:
+        if path.startswith("/workplaces/"):
             return document(200, {"items": self.problems, "next": None})
+        for item in self.problems:
+            if path == f"/problems/{item['id']}/comments":
+                told = {"text": request.document["text"], "by": "aigul", "at": "2026-01-01T00:00:00.000000Z"}
+                item["comments"] = [*item.get("comments", []), told]
+                return document(201, item)
         return problem(404, "not_found")
 
     def _activate(self, request: Request) -> Answer:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -195,6 +196,45 @@ def test_problems_known_here_are_shown_without_a_connection(signed_in: Program, 
     assert "not reached" in signed_in.err
     assert signed_in("problems", "--seen", "1") == 0
     assert signed_in("problems", "--seen", "1") == 2
+
+
+def test_a_problem_that_was_reopened_is_on_the_list_again(signed_in: Program, gateway: Gateway) -> None:
+    gateway.results[1] = [{"seq": 1, "status": "conflict", "code": "conflict", "detail": "", "problem": "pr-1"}]
+    assert signed_in("edit", "orders", "o1", "note=mine") == 0
+    assert signed_in("sync") == 3
+    assert signed_in("problems", "--seen", "1") == 0
+    gateway.problems = [{"id": "pr-1", "state": "accepted"}]
+    assert signed_in("problems") == 0
+    assert signed_in.out == "No problems.\n"
+    history = [
+        {"action": "accepted", "by": "anna", "at": "2026-01-01T00:00:00.000000Z"},
+        {"action": "reopened", "by": "boris", "at": "2026-01-02T00:00:00.000000Z"},
+        {"action": "commented", "by": "vera", "at": "2026-01-03T00:00:00.000000Z"},
+    ]
+    gateway.problems = [{"id": "pr-1", "state": "open", "in_force": "service", "history": history,
+                         "corrected_at": "2026-01-04T00:00:00.000000Z"}]  # fmt: skip
+    assert signed_in("problems") == 0
+    assert "#1 orders id=o1" in signed_in.out
+    assert "opened again by boris" in signed_in.out
+    assert "a later change of this record from here was taken, 2026-01-04" in signed_in.out
+    assert signed_in("status") == 0
+    assert re.search(r"^Problems +1$", signed_in.out, re.MULTILINE)
+
+
+def test_a_comment_goes_to_the_service_and_is_shown_with_who_said_it(signed_in: Program, gateway: Gateway) -> None:
+    gateway.results[1] = [{"seq": 1, "status": "conflict", "code": "conflict", "detail": "", "problem": "pr-1"}]
+    assert signed_in("edit", "orders", "o1", "note=mine") == 0
+    assert signed_in("sync") == 3
+    gateway.problems = [{"id": "pr-1", "state": "open", "in_force": "service"}]
+    assert signed_in("problems", "--comment", "1", "the customer says so") == 0
+    assert signed_in("problems", "--comment", "pr-1", "and so do I") == 0
+    assert signed_in("problems") == 0
+    assert "aigul, 2026-01-01T00:00:00.000000Z: the customer says so" in signed_in.out
+    sent = [request for request in gateway.requests if request.path.endswith("/comments")]
+    assert len({request.headers["idempotency-key"] for request in sent}) == 2
+    assert signed_in("problems", "--comment", "7", "which?") == 2
+    assert signed_in("problems", "--comment", "pr-7", "which?") == 1
+    assert signed_in("problems", "--comment", "1") == 2
 
 
 def test_no_connection_is_exit_code_4(signed_in: Program) -> None:
