@@ -65,11 +65,12 @@ def write(conn: Connection[Any], model: Model, changes: Sequence[Change], outcom
 def _worth_another_try(tried: Sequence[int], refused: Mapping[int, _Refusal]) -> list[int]:
     """Who was refused but may only have come before what it needs (a number freed by another document).
 
-    When none of those tried could be written, two that need each other may have been parted because of a third.
+    When none of those tried could be written, two that need each other may have been parted because of a third: they
+    refer to each other, or exchanged lines.
     """
     again = [at for at in tried if at in refused]
     if len(again) == len(tried):
-        again = [at for at in tried if refused[at].code == "foreign_key_violation"]
+        again = [at for at in tried if refused[at].code in {"foreign_key_violation", "unique_violation"}]
     return again if len(again) < len(tried) else []
 
 
