@@ -12,7 +12,7 @@ from shared.replication.delta_rows import AggregateRows
 from shared.replication.expressions import column_ref, from_wire, key_match, literal, qualified, quote
 from shared.replication.merge import Merged, Pushed, Shape, Stored, equal, lines_equal, merge, rows_equal
 from shared.replication.message import Change
-from shared.replication.model import Model, Root, Table
+from shared.replication.model import Column, Model, Root, Table
 from shared.replication.outcome import Outcome
 from shared.replication.readable import refuse_unreadable
 from shared.replication.retention import COMPLETE
@@ -84,6 +84,8 @@ def _outside_scope(root: Root, scope: Scope, change: Change, facts: _Facts) -> b
         return True
     if root.organisation is None or scope.organisations is None or change.row is None:
         return False
+    if facts.present and change.base is not None and root.organisation not in change.edited:
+        return False  # it stays as it is stored
     organisation = change.row[root.organisation]
     if organisation is None:
         return True
@@ -153,11 +155,14 @@ def _closed(model: Model, root: Root) -> str:
             f" {of_organisation} AND ({on})::date <= c.{quote(closed.until)}{area})"
         )
 
+    def then(column: Column) -> str:
+        """What was not edited stays as it is stored."""
+        edited = f"t.ctid IS NULL OR s.fresh OR {literal(column.name)} = ANY(s.edited)"
+        return f"CASE WHEN {edited} THEN {from_wire(column, 's.row')} ELSE {column_ref('t', column)} END"
+
     before = until(column_ref("t", organisation), column_ref("t", date))
-    # What was not edited stays as it is stored.
-    edited = f"CASE WHEN t.ctid IS NULL OR {literal(closed.column)} = ANY(s.edited) THEN {from_wire(date, 's.row')}"
-    after = until(from_wire(organisation, "s.row"), f"{edited} ELSE {column_ref('t', date)} END")
-    return f"({before} OR {after})"
+    after = until(then(organisation), then(date))
+    return f"({before} OR s.op = 'put' AND {after})"
 
 
 def _merge_all(
