@@ -4,7 +4,7 @@ Pure functions. A decision is a merge too: what both versions have in common sta
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from shared.replication.merge import Lines, Merged, Pushed, Shape, Stored, equal, merge
@@ -27,9 +27,7 @@ class Dispute:
 
     def wanted(self, shape: Shape, present: Stored | None, whose: str) -> Pushed:
         """What makes the version of `whose` (`service`, `workplace`) stand, as a push that wins over `present`."""
-        found = self._of_workplace(shape) if whose == "workplace" else self._of_service(shape, present)
-        # What is gone and is to be again comes whole, as a new one does.
-        return replace(found, new=True) if present is None else found
+        return self._of_workplace(shape) if whose == "workplace" else self._of_service(shape, present)
 
     def lines_are_unknown(self, shape: Shape, present: Stored | None, whose: str) -> bool:
         """The workplace's version of a record that is gone, of which only a part of the lines was ever sent."""
@@ -73,6 +71,9 @@ def dispute(shape: Shape, problem: Mapping[str, Any], replaced: Mapping[str, Any
         new=edits["new"],
     )
     service = Stored(version["row"], version["parts"]) if version else None
+    for name in problem["columns"] if service is not None and sent.row is not None else ():
+        if name not in shape.kinds and name.partition(".")[0] not in shape.parts:
+            raise VersionUnusable(f"The application has no column {name} any more.")
     return Dispute(sent, service, partly=problem["kind"] == "conflict" and not manual)
 
 
@@ -90,7 +91,7 @@ def _whole(service: Stored, merged: Merged) -> Stored:
 
 
 def _difference(shape: Shape, was: Stored, is_to_be: Stored) -> Pushed:
-    """The edit that leads from one version to the other."""
+    """The edit that leads from one version to the other, with all lines: it stands also where the record is gone."""
     columns = {
         name: was.row[name]
         for name, kind in shape.kinds.items()

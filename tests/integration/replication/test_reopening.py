@@ -2,12 +2,14 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
 import pytest
 
 from shared.replication import capture, problems
+from shared.replication.model import load
 from shared.replication.problem import ProtocolProblem
 from shared.replication.session import connect
 from tests.integration.replication.market import APPLICATION, Market, attached
@@ -259,6 +261,41 @@ def test_a_decision_waits_for_who_is_writing_and_keeps_what_he_wrote(market: Mar
         (1, 1, "mine"), (2, 7, "mine")
     ]  # fmt: skip
     converged(market, one)
+
+
+def test_of_two_decisions_at_once_one_counts(market: Market) -> None:
+    one = disputed_partner(market)
+    problem = only(market)["id"]
+
+    def resolve(choice: str) -> str:
+        with connect(market.url) as conn:
+            try:
+                return decide(Market(conn, market.model, market.url), choice, problem=problem)
+            except ProtocolProblem as refused:
+                return refused.code
+
+    with ThreadPoolExecutor(4) as people:
+        outcomes = list(people.map(resolve, ["accepted", "rejected"] * 2))
+    assert outcomes.count("already_resolved") == 3
+    assert len(only(market)["history"]) == 1
+    assert (
+        market.value("SELECT note FROM partners") == {"service": "cloud", "workplace": "mine"}[only(market)["in_force"]]
+    )
+    converged(market, one)
+
+
+def test_a_column_that_the_application_has_no_more_cannot_be_decided_about(market: Market) -> None:
+    """Rather than a decision that changes nothing."""
+    one = replica(market)
+    market.sql("INSERT INTO partners (id, firm) VALUES (%s, 'A')", uid(1))
+    one.pull()
+    market.sql("UPDATE partners SET code = 'cloud'")
+    one.put("partners", {"id": uid(1), "code": "mine"})
+    assert one.push()["counts"]["conflict"] == 1
+    market.sql("ALTER TABLE partners RENAME code TO short_name")
+    altered = load(market.conn, market.model.manifest, None)
+    assert refusal(Market(market.conn, altered, market.url), decide) == "invalid_value"
+    assert decide(Market(market.conn, altered, market.url), "accepted") == "service"
 
 
 def test_lines_of_a_table_that_is_no_part_cannot_be_put_in_force(market: Market) -> None:
