@@ -90,6 +90,7 @@ class Desk:
         self.folder = folder
         self.url = url
         self.unanswered: set[int] = set()
+        self._made: dict[Row, int] = {}  # rows by the edit that made them here
         self._service: MortalService | None = None
         self.befell: Counter[str] = Counter()
         self._backup: set[int] | None = None
@@ -228,13 +229,16 @@ class Desk:
         saw = {n for key, row in before.items() if place_of(key[0], row) in places for n in tokens(row)}
         was = {n for row in before.values() for n in tokens(row)}
         now = {n for row in after.values() for n in tokens(row)}
-        gone = frozenset(row_of(key[0], before[key], self.area) for key in changed if key not in after)
-        writes = number in now
-        if not writes and not gone:
-            return False
+        # What was made here and is gone before it was sent, the service never hears of.
+        gone = frozenset(
+            row_of(key[0], before[key], self.area)
+            for key in changed
+            if key not in after and self._made.get(key) not in self.unanswered
+        )
         removed = frozenset(was - now)
-        ledger.add(Edit(number, self.workplace, places, frozenset(saw), removed, gone, since, writes))
+        ledger.add(Edit(number, self.workplace, places, frozenset(saw), removed, gone, since, number in now))
         self.unanswered.add(number)
+        self._made.update({key: number for key in changed if key not in before})
         return True
 
     # What is in it

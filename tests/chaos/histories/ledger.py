@@ -179,7 +179,8 @@ class _Reading:
             if edit.given_up:
                 return "given up by hand"
             return "gone with the restored database" if edit.may_be_restored_away else None
-        return written or (max(rows, key=_RANK.index) if rows else "superseded")  # type: ignore[arg-type]
+        fates = [fate for fate in (written, *rows) if fate]
+        return max(fates, key=_RANK.index) if fates else "undone before it was sent"
 
     def _fate_of_value(self, edit: Edit) -> str | None:
         if edit.number in self.evidence.in_force:
