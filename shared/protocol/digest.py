@@ -81,7 +81,10 @@ def row_encoder(types: Sequence[str]) -> Encoder:
         for place, convert in special:
             if values[place] is not None:
                 values[place] = convert(values[place])
-        return canonical_json(values).encode()
+        try:
+            return canonical_json(values).encode()
+        except (TypeError, ValueError):  # a value that no column of this type can have at the service
+            return repr(values).encode()
 
     return encode
 

@@ -26,6 +26,13 @@ def test_a_row_is_the_json_array_of_its_columns(row: tuple[object, ...], line: s
     assert row_encoder(TYPES)(row) == line.encode()
 
 
+def test_a_value_that_its_type_cannot_have_counts_as_something_else() -> None:
+    """Any program may write a BLOB into a text column or an infinity into an integer one."""
+    for row, fine in (((b"b",), (b"b".hex(),)), ((float("inf"),), ("inf",))):
+        assert row_encoder(["text"])(row) != row_encoder(["text"])(fine)
+    assert row_encoder(["bigint"])((float("inf"),)) != row_encoder(["bigint"])((None,))
+
+
 def test_the_digest_is_the_sum_of_the_first_eight_bytes_and_buckets_follow_the_root_s_key() -> None:
     db = sqlite3.connect(":memory:")
     db.executescript(
