@@ -48,10 +48,10 @@ def opened(market: Market, one: TinyReplica, **more: Any) -> Opening:
 def exchange(market: Market, one: TinyReplica) -> Opening:
     """A whole exchange; the answer to its opening."""
     found = opened(market, one)
-    if found.idle and not one.changes and found.resync is None:
+    if found.idle and not (one.changes or one.outbox) and found.resync is None:
         one.position = found.position
         return found
-    if one.changes:
+    if one.changes or one.outbox:
         one.sent = found.next_message - 1
         one.push()
     one.pull(reset=found.resync is not None)
