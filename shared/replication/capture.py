@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import Connection, errors
 
-from shared.replication import versions
+from shared.replication import upgrade, versions
 from shared.replication.history import outlives
 from shared.replication.manifest import ManifestInvalid, Mistake
 from shared.replication.model import Model
@@ -43,8 +43,9 @@ def install(conn: Connection[Any], application: str, model: Model) -> Capture:
 
     Afterwards every committed change of a synchronised table is marked in the history, and the catalogue fingerprint of
     `model` is the accepted one; what replicas of this version are is remembered. Where triggers had been missing, the
-    history begins anew. Raises `ApplicationBusy`, and `ManifestInvalid` when another configuration captures one of the
-    tables already, or when tables were altered while replicas of the same version are in use.
+    history begins anew, unless such tables come whole with this version. Raises `ApplicationBusy`, and
+    `ManifestInvalid` when another configuration captures one of the tables already, or when tables were altered while
+    replicas of the same version are in use.
     """
     with conn.transaction():
         conn.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
@@ -54,7 +55,8 @@ def install(conn: Connection[Any], application: str, model: Model) -> Capture:
             conn.execute(files(__package__).joinpath("schema.sql").read_bytes())
             if mistakes := versions.mistakes(conn, application, model):
                 raise ManifestInvalid(mistakes)
-            interrupted = _install_triggers(conn, application, model)
+            silenced = _install_triggers(conn, application, model)
+            lacking = silenced - _come_whole(conn, application, model)
             versions.record(conn, application, model)
         except (errors.LockNotAvailable, errors.DeadlockDetected) as error:
             raise ApplicationBusy(str(error)) from error
@@ -78,7 +80,7 @@ def install(conn: Connection[Any], application: str, model: Model) -> Capture:
             ),
         )
         conn.execute(_BEAR_MARK)
-        if interrupted:
+        if lacking:
             _begin_anew(conn)
         return _attached(conn, application)
 
@@ -189,15 +191,16 @@ FROM ({_BORN_HERE}) AS h (system_identifier, oid, relation)
 _RELATION = "to_regclass(quote_ident(schema_name) || '.' || quote_ident(table_name))::oid"
 # Only the tables that are there: a table that is not makes the manifest invalid.
 _RELATIONS = f"UPDATE yurt.captured SET relation = {_RELATION} WHERE {_RELATION} <> relation".encode()
-_IS_ANOTHER = f"""
-SELECT NOT EXISTS (SELECT system_identifier, database, relation FROM yurt.birthmark INTERSECT {_BORN_HERE})
-    OR EXISTS (SELECT 1 FROM yurt.captured WHERE {_RELATION} <> relation)
-""".encode()
-_SILENCED = f"""
-SELECT schema_name, table_name FROM yurt.captured WHERE {len(OPERATIONS)} > (
-    SELECT count(*) FROM pg_trigger WHERE tgrelid = relation AND tgenabled = 'A'
+# Triggers that are switched off or gone: what is written meanwhile is not marked.
+_IS_SILENCED = f"""{len(OPERATIONS)} > (
+    SELECT count(*) FROM pg_trigger WHERE tgrelid = {_RELATION} AND tgenabled = 'A'
     AND tgname IN ({", ".join(f"'yurt_{operation}'" for operation in OPERATIONS)}))
 """
+_SILENCED = f"SELECT schema_name, table_name FROM yurt.captured WHERE {_IS_SILENCED}"
+_IS_ANOTHER = f"""
+SELECT NOT EXISTS (SELECT system_identifier, database, relation FROM yurt.birthmark INTERSECT {_BORN_HERE})
+    OR EXISTS (SELECT 1 FROM yurt.captured WHERE {_RELATION} <> relation AND NOT {_IS_SILENCED})
+""".encode()
 _STATE = f"""
 SELECT code, area, configuration, version, CASE WHEN EXISTS ({_SILENCED}) THEN '' ELSE fingerprint END, generation,
        ({_IS_ANOTHER.decode()})
@@ -231,8 +234,15 @@ def _attached(conn: Connection[Any], application: str) -> Capture:
     return Capture(*row[:-1])
 
 
-def _install_triggers(conn: Connection[Any], application: str, model: Model) -> bool:
-    """Whether capture of one of the tables had been interrupted."""
+def _come_whole(conn: Connection[Any], application: str, model: Model) -> set[tuple[str, str]]:
+    """Tables that every replica given so far gets whole, because this version describes their aggregate otherwise."""
+    replicas = versions.former(conn, application).values()
+    whole = set.intersection(*(set(upgrade.altered(replica, model)) for replica in replicas)) if replicas else set()
+    return {(table.schema, table.name) for root in model.roots if root.name in whole for table in root.tables}
+
+
+def _install_triggers(conn: Connection[Any], application: str, model: Model) -> set[tuple[str, str]]:
+    """The tables whose capture had been interrupted."""
     configuration = model.manifest.configuration.name
     # A configuration that was renamed keeps its triggers, unless another application still goes by the old name.
     conn.execute(
@@ -274,7 +284,7 @@ def _install_triggers(conn: Connection[Any], application: str, model: Model) -> 
             " FROM (VALUES (%s, %s)) AS named (schema_name, table_name)".encode(),
             [configuration, definition, schema, name],
         )
-    return bool(silenced & wanted.keys())
+    return silenced & wanted.keys()
 
 
 def _drop_triggers(conn: Connection[Any], schema: str, name: str) -> None:
