@@ -184,10 +184,7 @@ SELECT c.system_identifier::text, d.oid, 'yurt.birthmark'::regclass::oid
 FROM pg_control_system() c, pg_database d WHERE d.datname = current_database()
 """
 _BEAR_MARK = f"INSERT INTO yurt.birthmark {_BORN_HERE} AND NOT EXISTS (SELECT FROM yurt.birthmark)".encode()
-_BEAR_MARK_AGAIN = f"""
-UPDATE yurt.birthmark b SET system_identifier = h.system_identifier, database = h.oid, relation = h.relation
-FROM ({_BORN_HERE}) AS h (system_identifier, oid, relation)
-""".encode()
+_BEAR_MARK_AGAIN = f"DELETE FROM yurt.birthmark; INSERT INTO yurt.birthmark {_BORN_HERE}".encode()
 _RELATION = "to_regclass(quote_ident(schema_name) || '.' || quote_ident(table_name))::oid"
 # Only the tables that are there: a table that is not makes the manifest invalid.
 _RELATIONS = f"UPDATE yurt.captured SET relation = {_RELATION} WHERE {_RELATION} <> relation".encode()

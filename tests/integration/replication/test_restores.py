@@ -237,6 +237,15 @@ def test_a_table_that_was_swapped_for_another_is_noticed(market: Market, one: Ti
     converged(market, one)
 
 
+def test_a_birthmark_that_was_not_restored_with_the_rest_renews_once(market: Market, one: TinyReplica) -> None:
+    market.sql("DELETE FROM yurt.birthmark")
+    renewed = capture.state(market.conn, APPLICATION)
+    assert renewed is not None
+    assert renewed.generation != str(one.position).partition(".")[0]
+    assert capture.state(market.conn, APPLICATION) == renewed
+    joins_again(market, one)
+
+
 def test_a_declared_restore_renews_the_generation_and_forgets_what_lies_in_the_future(
     market: Market, one: TinyReplica
 ) -> None:
