@@ -1,8 +1,8 @@
 """Reading and writing the change history: what a position has not seen.
 
-A position is `generation.snapshot`, and one given to a workplace ends in `.contact.seal`: the number of its contact
-with this database, sealed with the database's own secret. A seal that is right on a contact that the database does not
-remember proves that it was put back to a former state, whatever its transaction counter says since.
+A position is `generation.snapshot`, and `generation-contact-seal.snapshot` when given to a workplace: the number of its
+contact with this database, sealed with the database's own secret. A seal that is right on a contact that the database
+does not remember proves that it was put back to a former state, whatever its transaction counter says since.
 """
 
 import hmac
@@ -16,8 +16,8 @@ from shared.protocol.values import canonical_json
 from shared.replication.model import Model
 
 _POSITION = re.compile(
-    r"(?P<generation>[0-9a-f]{1,32})\.(?P<snapshot>\d{1,19}:\d{1,19}:(?:\d{1,19}(?:,\d{1,19})*)?)"
-    r"(?:\.(?P<contact>\d{1,18})\.(?P<seal>[0-9a-f]{16}))?"
+    r"(?P<generation>[0-9a-f]{1,32})(?:-(?P<contact>\d{1,18})-(?P<seal>[0-9a-f]{16}))?"
+    r"\.(?P<snapshot>\d{1,19}:\d{1,19}:(?:\d{1,19}(?:,\d{1,19})*)?)"
 )
 
 # The snapshot of who has seen nothing: what a position of another generation is worth.
@@ -55,8 +55,10 @@ def given_position(conn: Connection[Any], application: str, workplace: str, snap
     """How a snapshot is told to a workplace: sealed with its present contact, if it has had one."""
     row = conn.execute(_CONTACT, {"application": application, "workplace": workplace}).fetchone()
     generation, secret, contacts = row or ("", "", None)
-    position = position_of(generation, snapshot)
-    return f"{position}.{contacts}.{_seal(secret, workplace, f'{position}.{contacts}')}" if contacts else position
+    if not contacts:
+        return position_of(generation, snapshot)
+    seal = _seal(secret, workplace, generation, contacts, snapshot)
+    return position_of(f"{generation}-{contacts}-{seal}", snapshot)
 
 
 def outlives(conn: Connection[Any], application: str, workplace: str, position: str) -> bool:
@@ -68,14 +70,16 @@ def outlives(conn: Connection[Any], application: str, workplace: str, position: 
     row = conn.execute(_CONTACT, {"application": application, "workplace": workplace}).fetchone()
     if row is None or match is None or match["seal"] is None or match["generation"] != row[0]:
         return False
-    sealed, _, seal = position.rpartition(".")
-    if not hmac.compare_digest(seal, _seal(row[1], workplace, sealed)):
+    generation, secret, contacts = row
+    contact, snapshot = int(match["contact"]), match["snapshot"]
+    if not hmac.compare_digest(match["seal"], _seal(secret, workplace, generation, contact, snapshot)):
         return False
-    return int(match["contact"]) > (row[2] or 0) or not is_past(conn, match["snapshot"])
+    return contact > (contacts or 0) or not is_past(conn, snapshot)
 
 
-def _seal(secret: str, workplace: str, sealed: str) -> str:
-    return hmac.digest(secret.encode(), f"{workplace} {sealed}".encode(), "sha256").hex()[:16]
+def _seal(secret: str, workplace: str, generation: str, contact: int, snapshot: str) -> str:
+    sealed = f"{workplace} {generation} {contact} {snapshot}"
+    return hmac.digest(secret.encode(), sealed.encode(), "sha256").hex()[:16]
 
 
 _CONTACT = """
@@ -86,12 +90,8 @@ LEFT JOIN yurt.workplaces w ON w.workplace = %(workplace)s WHERE a.code = %(appl
 
 def snapshot_of(generation: str, position: str) -> str | None:
     """The snapshot of a well-formed position, None for one of another generation."""
-    of, _, rest = position.partition(".")
-    return _snapshot(rest) if of == generation else None
-
-
-def _snapshot(rest: str) -> str:
-    return rest.partition(".")[0]
+    of, _, snapshot = position.partition(".")
+    return snapshot if of.partition("-")[0] == generation else None
 
 
 def is_wellformed(position: str | None) -> bool:
@@ -135,7 +135,7 @@ def is_not_later(snapshot: str, other: str) -> bool:
 
 def has_seen(position: str, xid: int) -> bool:
     """Whether the holder of a position has seen a transaction of its generation that was committed."""
-    _, end, running = _read(_snapshot(position.partition(".")[2]))
+    _, end, running = _read(position.partition(".")[2])
     return xid < end and xid not in running
 
 

@@ -87,7 +87,8 @@ def _attempt(replica: Replica, delta: Delta, schema: Schema | None, last_message
         keep = unsent.unsent_keys(connection, replica.layout)
         if received.reset:
             _empty(connection, replica.layout, keep)
-        repaired = _remove(connection, replica.layout, keep, delta, received)
+        repaired = _Repaired(connection)
+        _remove(connection, replica.layout, keep, delta, repaired, received)
         _insert(connection, replica.layout, keep, delta, repaired, received, progress)
         replica.put("position", delta.tail["position"])
         replica.put("generation", delta.head["generation"])
@@ -140,14 +141,18 @@ def _empty(connection: sqlite3.Connection, layout: Layout, keep: Unsent) -> None
 
 
 def _remove(
-    connection: sqlite3.Connection, layout: Layout, keep: Unsent, delta: Delta, received: Received
-) -> "_Repaired":
+    connection: sqlite3.Connection,
+    layout: Layout,
+    keep: Unsent,
+    delta: Delta,
+    repaired: "_Repaired",
+    received: Received,
+) -> None:
     """First all that is named goes, so that the order of the lines does not matter when they are inserted.
 
     Of a repaired bucket only what differs: what is as the service tells it stays untouched.
     """
     doomed: dict[str, list[Key]] = {}
-    repaired = _Repaired(connection)
     for line in delta.lines():
         aggregate = _aggregate(layout, line)
         if line["op"] == "bucket":
@@ -174,7 +179,6 @@ def _remove(
         _delete(connection, layout[name], strays)
         received.removed[name] = received.removed.get(name, 0) + len(strays)
     received.found = repaired.comparison.found
-    return repaired
 
 
 class _Repaired:

@@ -41,8 +41,12 @@ def opened(market: Market, one: TinyReplica, **more: Any) -> Opening:
     one.market = market
     assert capture.state(market.conn, APPLICATION) is not None
     known: dict[str, Any] = {"scope_before": one.scope, "scope_now": one.scope, "position": one.position}
-    known |= {"generation": str(one.position).partition(".")[0], "last_message": one.sent, "sending": None}
+    known |= {"generation": generation(one), "last_message": one.sent, "sending": None}
     return opening.inspect(market.conn, APPLICATION, market.model, one.name, **known | {"fresh": False} | more)
+
+
+def generation(one: TinyReplica) -> str:
+    return str(one.position).partition(".")[0].partition("-")[0]
 
 
 def exchange(market: Market, one: TinyReplica) -> Opening:
@@ -241,7 +245,7 @@ def test_a_birthmark_that_was_not_restored_with_the_rest_renews_once(market: Mar
     market.sql("DELETE FROM yurt.birthmark")
     renewed = capture.state(market.conn, APPLICATION)
     assert renewed is not None
-    assert renewed.generation != str(one.position).partition(".")[0]
+    assert renewed.generation != generation(one)
     assert capture.state(market.conn, APPLICATION) == renewed
     joins_again(market, one)
 
@@ -356,17 +360,18 @@ def test_a_position_that_nobody_gave_out_renews_nothing(market: Market, one: Tin
     """A client that makes one up resyncs alone; only what the database sealed itself is believed."""
     partner(market, 2)
     exchange(market, one)
-    generation, snapshot, contact, seal = str(one.position).split(".")
+    sealed, _, snapshot = str(one.position).partition(".")
+    own, contact, seal = sealed.split("-")
     stranger = replica(market, "w2", None)
     exchange(market, stranger)
     for made_up in (
-        f"{generation}.{snapshot}.{int(contact) + 1}.{seal}",
-        f"{generation}.999999999:999999999:.{contact}.{seal}",
-        f"{generation}.999999999:999999999:",
+        f"{own}-{int(contact) + 1}-{seal}.{snapshot}",
+        f"{own}-{contact}-{seal}.999999999:999999999:",
+        f"{own}.999999999:999999999:",
         str(stranger.position),
     ):
         opened(market, one, position=made_up)
         attached = capture.state(market.conn, APPLICATION)
         assert attached is not None
-        assert attached.generation == generation
+        assert attached.generation == own
     assert opened(market, one).resync is None
