@@ -94,7 +94,8 @@ class Activation(Table, table=True):
 
 class Exchange(Table, table=True):
     """One exchange. `result` None while it runs. `opened`: the request and its answer; `messages`: number → counts;
-    `offered`: positions its deltas lead to → lines; `delta`: the file of a large one.
+    `offered`: positions its deltas lead to → lines; `delta`: the file of a large one. `verified`, `differing`,
+    `repaired`: what the replica said of the comparison, None when it said nothing.
     """
 
     __tablename__ = "exchanges"
@@ -117,6 +118,9 @@ class Exchange(Table, table=True):
     received: int = Field(default=0, sa_type=BigInteger)
     problems: int = Field(default=0, sa_type=BigInteger)
     unsent: int = Field(default=0, sa_type=BigInteger)
+    verified: bool | None = None
+    differing: dict[str, Any] | None = Field(default=None, sa_type=JSON)
+    repaired: dict[str, Any] | None = Field(default=None, sa_type=JSON)
 
 
 class KeptReply(Table, table=True):

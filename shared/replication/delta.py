@@ -20,8 +20,8 @@ from shared.replication.history import (
     UNSEEN,
     current_generation,
     current_snapshot,
+    given_position,
     is_past,
-    position_of,
     snapshot_of,
 )
 from shared.replication.model import Model, Root
@@ -90,7 +90,7 @@ def read(
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         now = current_snapshot(conn)
         generation = current_generation(conn, application)
-        position = position_of(generation, now)
+        position = given_position(conn, application, workplace, now)
         since = now if whole or after is None else _since(conn, application, workplace, generation, after)
         if since is None:
             # It was not so when the exchange was opened: the next opening tells what to do.

@@ -1,5 +1,11 @@
-"""Reading and writing the change history: what a position has not seen."""
+"""Reading and writing the change history: what a position has not seen.
 
+A position is `generation.snapshot`, and `generation-contact-seal.snapshot` when given to a workplace: the number of its
+contact with this database, sealed with the database's own secret. A seal that is right on a contact that the database
+does not remember proves that it was put back to a former state, whatever its transaction counter says since.
+"""
+
+import hmac
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +15,10 @@ from psycopg import Connection
 from shared.protocol.values import canonical_json
 from shared.replication.model import Model
 
-_POSITION = re.compile(r"(?P<generation>[0-9a-f]{1,32})\.(?P<snapshot>\d{1,19}:\d{1,19}:(?:\d{1,19}(?:,\d{1,19})*)?)")
+_POSITION = re.compile(
+    r"(?P<generation>[0-9a-f]{1,32})(?:-(?P<contact>\d{1,18})-(?P<seal>[0-9a-f]{16}))?"
+    r"\.(?P<snapshot>\d{1,19}:\d{1,19}:(?:\d{1,19}(?:,\d{1,19})*)?)"
+)
 
 # The snapshot of who has seen nothing: what a position of another generation is worth.
 NOTHING = "1:1:"
@@ -42,10 +51,47 @@ def position_of(generation: str, snapshot: str) -> str:
     return f"{generation}.{snapshot}"
 
 
+def given_position(conn: Connection[Any], application: str, workplace: str, snapshot: str) -> str:
+    """How a snapshot is told to a workplace: sealed with its present contact, if it has had one."""
+    row = conn.execute(_CONTACT, {"application": application, "workplace": workplace}).fetchone()
+    generation, secret, contacts = row or ("", "", None)
+    if not contacts:
+        return position_of(generation, snapshot)
+    seal = _seal(secret, workplace, generation, contacts, snapshot)
+    return position_of(f"{generation}-{contacts}-{seal}", snapshot)
+
+
+def outlives(conn: Connection[Any], application: str, workplace: str, position: str) -> bool:
+    """Whether the position was given out by this database in a future that it has lost: it was restored since.
+
+    Only what this database sealed itself is believed; what a client makes up proves nothing.
+    """
+    match = _POSITION.fullmatch(position)
+    row = conn.execute(_CONTACT, {"application": application, "workplace": workplace}).fetchone()
+    if row is None or match is None or match["seal"] is None or match["generation"] != row[0]:
+        return False
+    generation, secret, contacts = row
+    contact, snapshot = int(match["contact"]), match["snapshot"]
+    if not hmac.compare_digest(match["seal"], _seal(secret, workplace, generation, contact, snapshot)):
+        return False
+    return contact > (contacts or 0) or not is_past(conn, snapshot)
+
+
+def _seal(secret: str, workplace: str, generation: str, contact: int, snapshot: str) -> str:
+    sealed = f"{workplace} {generation} {contact} {snapshot}"
+    return hmac.digest(secret.encode(), sealed.encode(), "sha256").hex()[:16]
+
+
+_CONTACT = """
+SELECT a.generation, a.secret, w.contacts FROM yurt.applications a
+LEFT JOIN yurt.workplaces w ON w.workplace = %(workplace)s WHERE a.code = %(application)s
+"""
+
+
 def snapshot_of(generation: str, position: str) -> str | None:
     """The snapshot of a well-formed position, None for one of another generation."""
     of, _, snapshot = position.partition(".")
-    return snapshot if of == generation else None
+    return snapshot if of.partition("-")[0] == generation else None
 
 
 def is_wellformed(position: str | None) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from shared.replication import retention
+from shared.replication import capture, retention
 from shared.replication.expressions import key_match, literal, qualified
 from shared.replication.history import (
     FOREIGN,
@@ -13,9 +13,9 @@ from shared.replication.history import (
     UNSEEN,
     current_generation,
     current_snapshot,
+    given_position,
     is_past,
     is_wellformed,
-    position_of,
     snapshot_of,
 )
 from shared.replication.model import Model
@@ -57,15 +57,17 @@ def inspect(
 
     `scope_before` is None when the service does not know that scope version any more; `fresh` when the replica is as it
     came out of a package, which may be older than the last message of the replica before it. The position the replica
-    holds is acknowledged, unless it has to resync.
+    holds is acknowledged, unless it has to resync. A replica that knows more than the database tells of a restore: then
+    the history begins anew for everybody.
     """
+    capture.recognise(conn, application, workplace, position)
     with conn.transaction():
         last = _last_message(conn, application, workplace)
         present = current_generation(conn, application)
         held = snapshot_of(present, position) if generation == present and is_wellformed(position) else None
         snapshot = held or NOTHING
         resync = None
-        if held is None or not is_past(conn, snapshot):
+        if held is None or not is_past(conn, snapshot) or last_message > last:
             resync = "generation"
         elif scope_before is None:
             resync = "too_old"
@@ -81,7 +83,10 @@ def inspect(
         if resync is None and since is None:
             resync = "too_old"
         idle = since is not None and not _anything_new(conn, model, workplace, scope_now, since)
-    return Opening(idle, position_of(present, now), present, last + 1, last_result, resync, upload_first=True)
+    if not idle:
+        conn.execute("UPDATE yurt.workplaces SET contacts = contacts + 1 WHERE workplace = %s", [workplace])
+    position = given_position(conn, application, workplace, now)
+    return Opening(idle, position, present, last + 1, last_result, resync, upload_first=True)
 
 
 def expect(conn: Connection[Any], application: str, workplace: str) -> None:
@@ -119,7 +124,8 @@ def acknowledge(conn: Connection[Any], application: str, workplace: str, positio
 def _acknowledge_lazily(conn: Connection[Any], workplace: str, snapshot: str) -> None:
     """A poll that finds nothing should write nothing: once a minute is soon enough for what may be forgotten."""
     conn.execute(
-        "UPDATE yurt.workplaces SET acknowledged = %s, acknowledged_at = now() WHERE workplace = %s"
+        "UPDATE yurt.workplaces SET acknowledged = %s, acknowledged_at = now(), contacts = contacts + 1"
+        " WHERE workplace = %s"
         " AND (acknowledged_at IS NULL OR acknowledged_at < now() - interval '1 minute')",
         [snapshot, workplace],
     )

@@ -2,8 +2,17 @@
 
 CREATE SCHEMA IF NOT EXISTS yurt;
 
+-- One row that knows in which cluster, database and table it was written. A restored or copied one lies about it: then
+-- the history is another database's (capture.state).
+CREATE TABLE IF NOT EXISTS yurt.birthmark (
+    system_identifier text NOT NULL,
+    database oid NOT NULL,
+    relation oid NOT NULL
+);
+
 -- One row per application attached to this database. Of transactions below `forgotten` marks may be gone; of those below
--- `compacted` a mark may be gone that a later one of the same object and kind stands for (retention.py).
+-- `compacted` a mark may be gone that a later one of the same object and kind stands for (retention.py). `secret` seals
+-- the positions given out (history.py).
 CREATE TABLE IF NOT EXISTS yurt.applications (
     code text PRIMARY KEY,
     area text,
@@ -11,7 +20,7 @@ CREATE TABLE IF NOT EXISTS yurt.applications (
     version text NOT NULL,
     fingerprint text NOT NULL,
     generation text NOT NULL,
-    system_identifier text NOT NULL,
+    secret text NOT NULL,
     forgotten xid8 NOT NULL DEFAULT '3',
     compacted xid8 NOT NULL DEFAULT '3',
     attached_at timestamptz NOT NULL DEFAULT now()
@@ -25,12 +34,14 @@ CREATE TABLE IF NOT EXISTS yurt.versions (
     PRIMARY KEY (application, version)
 );
 
--- Which tables are captured, and by which definition (a digest of the trigger functions).
+-- Which tables are captured, and by which definition (a digest of the trigger functions). `relation`: which table had this
+-- name then; another one may hold other rows, and nobody marked the difference.
 CREATE TABLE IF NOT EXISTS yurt.captured (
     schema_name text NOT NULL,
     table_name text NOT NULL,
     configuration text NOT NULL,
     definition text NOT NULL,
+    relation oid NOT NULL,
     PRIMARY KEY (schema_name, table_name)
 );
 
@@ -57,15 +68,28 @@ DO $$ BEGIN
     IF to_regclass('yurt.history_xid') IS NULL THEN CREATE INDEX history_xid ON yurt.history (xid); END IF;
 END $$;
 
--- What a workplace has pushed and acknowledged. `respected`: the position that the last compaction spared.
+-- What a workplace has pushed and acknowledged. `respected`: the position that the last compaction spared. `contacts`:
+-- counted up when it is spoken to; who holds a position of a later contact than this knows what was restored away.
 CREATE TABLE IF NOT EXISTS yurt.workplaces (
     workplace text PRIMARY KEY,
     application text NOT NULL,
     last_message bigint NOT NULL DEFAULT 0,
+    contacts bigint NOT NULL DEFAULT 0,
     acknowledged text,
     acknowledged_at timestamptz,
     respected text
 );
+
+-- What databases attached by an earlier build lack. Asked first: ALTER TABLE would wait for readers.
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'yurt.workplaces'::regclass AND attname = 'contacts') THEN
+        ALTER TABLE yurt.workplaces ADD COLUMN contacts bigint NOT NULL DEFAULT 0;
+        ALTER TABLE yurt.applications ADD COLUMN secret text NOT NULL DEFAULT gen_random_uuid()::text;
+        ALTER TABLE yurt.applications ALTER COLUMN secret DROP DEFAULT, DROP COLUMN system_identifier;
+        ALTER TABLE yurt.captured ADD COLUMN relation oid NOT NULL DEFAULT 0;
+        UPDATE yurt.captured SET relation = to_regclass(quote_ident(schema_name) || '.' || quote_ident(table_name))::oid;
+    END IF;
+END $$;
 
 -- Positions as time went by: what was visible then is seen by every position given out since.
 CREATE TABLE IF NOT EXISTS yurt.moments (

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from workplace.engine import outbox, problems, unsent
 from workplace.engine.failures import UnexpectedAnswer
 from workplace.engine.freeze import count_changes, freeze_within
 from workplace.engine.layout import Aggregate, Key, Layout, Table
+from workplace.engine.repair import Comparison, Difference
 from workplace.engine.replica import Replica
 from workplace.engine.spool import Delta
 from workplace.engine.unsent import Unsent
@@ -31,14 +32,25 @@ class Schema:
 
 @dataclass
 class Received:
-    """What a delta brought, by table, without what was passed over because it is unsent here."""
+    """What a delta brought, by table, without what was passed over because it is unsent here.
+
+    `unchanged`: aggregates of repaired buckets that stood here just so; `found`: rows of those buckets that did not.
+    """
 
     put: dict[str, int] = field(default_factory=dict)
     removed: dict[str, int] = field(default_factory=dict)
     passed_over: int = 0
+    unchanged: int = 0
+    found: dict[str, Difference] = field(default_factory=dict)
     reset: bool = False
     lines: int = 0
     dangling: bool = False
+
+    def onto(self, put: dict[str, int], removed: dict[str, int]) -> None:
+        """Adds the counts by table to those of earlier deltas."""
+        for counts, more in ((put, self.put), (removed, self.removed)):
+            for table, count in more.items():
+                counts[table] = counts.get(table, 0) + count
 
 
 def apply(replica: Replica, delta: Delta, *, schema: Schema | None, last_message: int, progress: Progress) -> Received:
@@ -75,8 +87,9 @@ def _attempt(replica: Replica, delta: Delta, schema: Schema | None, last_message
         keep = unsent.unsent_keys(connection, replica.layout)
         if received.reset:
             _empty(connection, replica.layout, keep)
-        _remove(connection, replica.layout, keep, delta, received)
-        _insert(connection, replica.layout, keep, delta, received, progress)
+        repaired = _Repaired(connection)
+        _remove(connection, replica.layout, keep, delta, repaired, received)
+        _insert(connection, replica.layout, keep, delta, repaired, received, progress)
         replica.put("position", delta.tail["position"])
         replica.put("generation", delta.head["generation"])
         replica.put("scope_version", delta.head["scope_version"])
@@ -127,15 +140,23 @@ def _empty(connection: sqlite3.Connection, layout: Layout, keep: Unsent) -> None
             connection.execute(f"DELETE FROM {quote(root.name)}")
 
 
-def _remove(connection: sqlite3.Connection, layout: Layout, keep: Unsent, delta: Delta, received: Received) -> None:
-    """First all that is named goes, so that the order of the lines does not matter when they are inserted."""
+def _remove(
+    connection: sqlite3.Connection,
+    layout: Layout,
+    keep: Unsent,
+    delta: Delta,
+    repaired: "_Repaired",
+    received: Received,
+) -> None:
+    """First all that is named goes, so that the order of the lines does not matter when they are inserted.
+
+    Of a repaired bucket only what differs: what is as the service tells it stays untouched.
+    """
     doomed: dict[str, list[Key]] = {}
-    buckets: dict[str, dict[int, set[Key]]] = {}
     for line in delta.lines():
         aggregate = _aggregate(layout, line)
         if line["op"] == "bucket":
-            listed = {_key(aggregate, key) for key in line["keys"]}
-            buckets.setdefault(aggregate.root.name, {})[int(line["bucket"])] = listed
+            repaired.expect(aggregate, int(line["bucket"]), [_key(aggregate, key) for key in line["keys"]])
             continue
         if line["op"] == "put" and received.reset:
             continue  # the tables are empty but for what is kept
@@ -144,6 +165,8 @@ def _remove(connection: sqlite3.Connection, layout: Layout, keep: Unsent, delta:
             continue
         if line["op"] == "remove":
             received.removed[aggregate.root.name] = received.removed.get(aggregate.root.name, 0) + 1
+        elif repaired.holds(aggregate, key) and repaired.is_equal(aggregate, key, line):
+            continue
         batch = doomed.setdefault(aggregate.root.name, [])
         batch.append(key)
         if len(batch) >= _BATCH:
@@ -151,20 +174,56 @@ def _remove(connection: sqlite3.Connection, layout: Layout, keep: Unsent, delta:
             batch.clear()
     for name, batch in doomed.items():
         _delete(connection, layout[name], batch)
-    for name, wanted in buckets.items():
-        strays = [key for key in _strays(connection, layout[name], wanted) if key not in keep.get(name, ())]
+    for name in repaired.keys:
+        strays = repaired.strays(layout[name], keep.get(name, set()))
         _delete(connection, layout[name], strays)
         received.removed[name] = received.removed.get(name, 0) + len(strays)
+    received.found = repaired.comparison.found
 
 
-def _strays(connection: sqlite3.Connection, aggregate: Aggregate, wanted: dict[int, set[Key]]) -> list[Key]:
-    """Keys in those buckets that the service does not have, also of lines that lost their root."""
-    root = aggregate.root
-    present = set(_keys(connection, root))
-    for part in aggregate.parts:
-        present.update(connection.execute(f"SELECT DISTINCT {quote(part.parent)} FROM {quote(part.table.name)}"))
-    encode = row_encoder([root.by_name[name].type for name in root.key])
-    return [key for key in present if (listed := wanted.get(bucket_of(encode(key)))) is not None and key not in listed]
+class _Repaired:
+    """Buckets that come whole, by root table: their numbers, and all keys that the service has in them."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.keys: dict[str, set[Key]] = {}
+        self.comparison = Comparison(connection)
+        self._buckets: dict[str, set[int]] = {}
+        self._connection = connection
+
+    def expect(self, aggregate: Aggregate, bucket: int, keys: Iterable[Key]) -> None:
+        """A `bucket` line; it comes before the puts of its keys."""
+        self._buckets.setdefault(aggregate.root.name, set()).add(bucket)
+        self.keys.setdefault(aggregate.root.name, set()).update(keys)
+
+    def holds(self, aggregate: Aggregate, key: Key) -> bool:
+        """Whether a put is one of those that a bucket announced."""
+        return key in self.keys.get(aggregate.root.name, ())
+
+    def is_equal(self, aggregate: Aggregate, key: Key, line: dict[str, Any]) -> bool:
+        """Whether it stands here just so. What differs is counted."""
+        try:
+            return self.comparison.equal(aggregate, key, line)
+        except (KeyError, ValueError, TypeError) as error:
+            raise UnexpectedAnswer("damaged_delta", f"{aggregate.root.name}: {error}") from error
+
+    def strays(self, aggregate: Aggregate, keep: set[Key]) -> list[Key]:
+        """Keys in those buckets that the service does not have, also of lines that lost their root; they are counted.
+        Not those to keep.
+        """
+        root, listed = aggregate.root, self.keys[aggregate.root.name]
+        buckets = self._buckets[root.name]
+        encode = row_encoder([root.by_name[name].type for name in root.key])
+        queries = [f"SELECT {', '.join(quote(name) for name in root.key)} FROM {quote(root.name)}"]
+        queries += [f"SELECT DISTINCT {quote(part.parent)} FROM {quote(part.table.name)}" for part in aggregate.parts]
+        found = {
+            key
+            for query in queries
+            for key in self._connection.execute(query)
+            if key not in listed and key not in keep and bucket_of(encode(key)) in buckets
+        }
+        for key in found:
+            self.comparison.stray(aggregate, key)
+        return list(found)
 
 
 def _delete(connection: sqlite3.Connection, aggregate: Aggregate, keys: Sequence[Key]) -> None:
@@ -174,7 +233,13 @@ def _delete(connection: sqlite3.Connection, aggregate: Aggregate, keys: Sequence
 
 
 def _insert(
-    connection: sqlite3.Connection, layout: Layout, keep: Unsent, delta: Delta, received: Received, progress: Progress
+    connection: sqlite3.Connection,
+    layout: Layout,
+    keep: Unsent,
+    delta: Delta,
+    repaired: _Repaired,
+    received: Received,
+    progress: Progress,
 ) -> None:
     inserts = _Inserts(connection)
     troubled = {(problem.table, problems.key_text(problem.key)) for problem in problems.open_problems(connection)}
@@ -187,18 +252,14 @@ def _insert(
         aggregate = _aggregate(layout, line)
         if (line["table"], problems.key_text(line["key"])) in troubled:
             answered.append(line)
-        if _key(aggregate, line["key"]) in keep.get(line["table"], ()):
+        key = _key(aggregate, line["key"])
+        if key in keep.get(line["table"], ()):
             received.passed_over += 1
-            continue
-        if line["op"] == "put":
+        elif repaired.holds(aggregate, key) and _is_there(connection, aggregate, key):
+            received.unchanged += 1  # what differed was deleted before
+        elif line["op"] == "put":
             received.put[line["table"]] = received.put.get(line["table"], 0) + 1
-            inserts.add(aggregate.root, line["row"])
-            for name, lines in (line.get("parts") or {}).items():
-                part = aggregate.part(name)
-                if part is None:
-                    raise UnexpectedAnswer("damaged_delta", f"{line['table']}: {name}")
-                for row in lines:
-                    inserts.add(part.table, row)
+            inserts.put(aggregate, line)
     inserts.flush()
     problems.remember_service_version(connection, answered)
     progress("apply", received.lines, received.lines)
@@ -210,6 +271,16 @@ class _Inserts:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._rows: dict[tuple[str, tuple[str, ...]], list[list[values.Replica]]] = {}
+
+    def put(self, aggregate: Aggregate, line: dict[str, Any]) -> None:
+        """A whole aggregate."""
+        self.add(aggregate.root, line["row"])
+        for name, lines in (line.get("parts") or {}).items():
+            part = aggregate.part(name)
+            if part is None:
+                raise UnexpectedAnswer("damaged_delta", f"{aggregate.root.name}: {name}")
+            for row in lines:
+                self.add(part.table, row)
 
     def add(self, table: Table, row: dict[str, Any]) -> None:
         names = tuple(row)
@@ -246,6 +317,11 @@ def _key(aggregate: Aggregate, key: dict[str, Any]) -> Key:
         return aggregate.root.key_from_wire(key)
     except (KeyError, ValueError, TypeError) as error:
         raise UnexpectedAnswer("damaged_delta", f"{aggregate.root.name}: {error}") from error
+
+
+def _is_there(connection: sqlite3.Connection, aggregate: Aggregate, key: Key) -> bool:
+    query = f"SELECT 1 FROM {quote(aggregate.root.name)} WHERE {aggregate.root.key_is}"
+    return connection.execute(query, key).fetchone() is not None
 
 
 def _keys(connection: sqlite3.Connection, table: Table) -> Iterator[Key]:

@@ -1,11 +1,11 @@
 """One exchange: open, push, pull, prove, complete (protocol.md, Exchange)."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
-from workplace.engine import outbox, problems, push, ranges, unsent, verify
+from workplace.engine import outbox, problems, push, ranges, repair, unsent, verify
 from workplace.engine.apply import Schema
 from workplace.engine.clock import now_text
 from workplace.engine.failures import Cancelled, Failure, ServiceRefused
@@ -22,7 +22,10 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass
 class Outcome:
-    """What an exchange did. `verified` is None when nothing could be said."""
+    """What an exchange did. `verified` is None when nothing could be said, or nothing was compared (`proved` False).
+
+    `differing`: buckets by table that the first comparison found; `repair`: the record of their repair (see `repair`).
+    """
 
     idle: bool = False
     sent: Sent | None = None
@@ -32,39 +35,74 @@ class Outcome:
     resync: str | None = None
     reset: bool = False
     schema: str | None = None
+    proved: bool = False
     verified: bool | None = None
     differing: dict[str, list[int]] = field(default_factory=dict)
+    repair: dict[str, Any] | None = None
     next_exchange_in: int | None = None
 
 
 def synchronise(
-    replica: Replica, service: Service, replica_id: str, progress: Progress, *, prove: bool = False
+    replica: Replica, service: Service, replica_id: str, progress: Progress, *, prove: bool | None = None
 ) -> Outcome:
-    """Runs one exchange; `prove` compares digests at its end. Notes its result as `last_exchange` in the replica.
+    """Runs one exchange; notes its result as `last_exchange` in the replica.
 
-    Raises Busy when one is running, NoConnection, ServiceRefused, UnexpectedAnswer, Cancelled; whatever is raised, the
-    next exchange continues where this one stood.
+    `prove` compares digests at its end; None: when the replica's own setting says that it is time (`verify.is_due`).
+    What differs is repaired at once by a second exchange, which compares again. Raises Busy when one is running,
+    NoConnection, ServiceRefused, UnexpectedAnswer, Cancelled; whatever is raised, the next exchange continues where
+    this one stood.
     """
-    started = now_text()
     with ExchangeLock(replica.path):
-        try:
-            outcome = _exchange(replica, service, replica_id, progress, prove=prove)
-        except Failure as error:
-            replica.remember("last_attempt", {"started_at": started, "finished_at": now_text(), "result": error.code})
-            raise
-        finished = {
-            "started_at": started,
-            "finished_at": now_text(),
-            "result": "idle" if outcome.idle else "done",
-            "sent": outcome.sent.aggregates if outcome.sent else 0,
-            "received": sum(outcome.put.values()) + sum(outcome.removed.values()),
-            "problems": outcome.problems,
-            "verified": outcome.verified,
-        }
-        replica.remember("last_exchange", finished)
-        replica.remember("last_attempt", finished)
-        replica.remember("next_exchange_in", outcome.next_exchange_in)
+        proving = verify.is_due(replica) if prove is None else prove
+        outcome = _noted(replica, service, replica_id, progress, prove=proving)
+        if not outcome.differing:
+            return outcome
+        return _joined(outcome, _noted(replica, service, replica_id, progress, prove=True))
+
+
+def _noted(replica: Replica, service: Service, replica_id: str, progress: Progress, *, prove: bool) -> Outcome:
+    started = now_text()
+    try:
+        outcome = _exchange(replica, service, replica_id, progress, prove=prove)
+    except Failure as error:
+        replica.remember("last_attempt", {"started_at": started, "finished_at": now_text(), "result": error.code})
+        raise
+    finished = {
+        "started_at": started,
+        "finished_at": now_text(),
+        "result": "idle" if outcome.idle else "done",
+        "sent": outcome.sent.aggregates if outcome.sent else 0,
+        "received": sum(outcome.put.values()) + sum(outcome.removed.values()),
+        "problems": outcome.problems,
+        "verified": outcome.verified,
+    }
+    replica.remember("last_exchange", finished)
+    replica.remember("last_attempt", finished)
+    replica.remember("next_exchange_in", outcome.next_exchange_in)
+    if outcome.proved:
+        verify.note_proof(replica, verified=outcome.verified, differing=sorted(outcome.differing))
     return outcome
+
+
+def _joined(first: Outcome, second: Outcome) -> Outcome:
+    """The two exchanges of a repair as one: what the first found, what both moved, what the second proved."""
+    sent, more = first.sent, second.sent
+    if sent and more:
+        first.sent = replace(
+            more,
+            counts={name: sent.counts.get(name, 0) + more.counts.get(name, 0) for name in sent.counts | more.counts},
+            problems=sent.problems + more.problems,
+            aggregates=sent.aggregates + more.aggregates,
+            local_problems=sent.local_problems + more.local_problems,
+        )
+    for mine, theirs in ((first.put, second.put), (first.removed, second.removed)):
+        for table, count in theirs.items():
+            mine[table] = mine.get(table, 0) + count
+    first.problems += second.problems
+    first.resync, first.reset = first.resync or second.resync, first.reset or second.reset
+    first.schema = second.schema or first.schema
+    first.verified, first.repair, first.next_exchange_in = second.verified, second.repair, second.next_exchange_in
+    return first
 
 
 def _exchange(replica: Replica, service: Service, replica_id: str, progress: Progress, *, prove: bool) -> Outcome:
@@ -137,10 +175,13 @@ def _both_ways(
         replica, service, exchange, digests="tables" if prove else None, schema=schema,
         last_message=sent.next_message - 1, progress=progress,
     )  # fmt: skip
-    outcome.put, outcome.removed, outcome.reset = received.put, received.removed, received.reset
-    lines = received.lines
+    outcome.reset = received.reset
+    received.onto(outcome.put, outcome.removed)
+    lines, outcome.proved = received.lines, prove
     if prove and digests is not None:
         lines += _prove(replica, service, exchange, digests, sent, outcome, progress)
+    with replica.writing():
+        outcome.repair = repair.record(replica, received.found, now_text(), equal=outcome.verified)
     _complete(replica, service, exchange, lines, outcome, progress)
 
 
@@ -165,6 +206,7 @@ def _prove(
         replica, service, exchange, digests="buckets", schema=None, last_message=sent.next_message - 1,
         progress=progress,
     )  # fmt: skip
+    received.onto(outcome.put, outcome.removed)
     found = verify.differing_buckets(replica, finer or {})
     if found is not None:
         outcome.verified, outcome.differing = not found, found
@@ -180,12 +222,16 @@ def _complete(
         document["verified"] = outcome.verified
     if outcome.differing:
         document["differing"] = outcome.differing
+    if outcome.repair:
+        document["repaired"] = outcome.repair["rows"]
     try:
         answer = service.call("POST", f"/exchanges/{exchange}/completion", document).document
     except ServiceRefused as error:
         if error.code != "exchange_over":
             raise
         return  # completed before, and the answer was lost: everything is stored on both sides
+    if outcome.differing:
+        repair.note_differing(replica, outcome.differing, now_text())
     outcome.next_exchange_in = answer.get("next_exchange_in")
     progress("complete", 1, 1)
 

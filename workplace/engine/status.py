@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from workplace.engine import problems, ranges, unsent
+from workplace.engine import problems, ranges, repair, unsent, verify
 from workplace.engine.activation import usable_token
 from workplace.engine.clock import age_seconds
 from workplace.engine.home import Home
@@ -12,7 +12,7 @@ from workplace.engine.replica import Replica
 
 @dataclass(frozen=True)
 class Status:
-    """`age`: seconds since the last exchange that was completed; None before the first."""
+    """`age`: seconds since the last exchange that was completed; None before the first. `repairs`: see `repair`."""
 
     name: str
     application: str
@@ -29,6 +29,9 @@ class Status:
     unsent: int
     problems: int
     free_keys: dict[str, int]
+    verify_hours: float | None
+    last_proof: dict[str, Any] | None
+    repairs: list[dict[str, Any]]
 
 
 def read_status(replica: Replica, home: Home) -> Status:
@@ -51,4 +54,7 @@ def read_status(replica: Replica, home: Home) -> Status:
         unsent=unsent.count_unsent(replica.connection),
         problems=len(problems.open_problems(replica.connection)),
         free_keys=ranges.free(replica.connection),
+        verify_hours=verify.hours_between(replica),
+        last_proof=replica.note("last_proof"),
+        repairs=repair.repairs(replica),
     )

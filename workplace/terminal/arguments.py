@@ -67,6 +67,8 @@ def _parser(text: Texts) -> argparse.ArgumentParser:
         _connection(added, text)
         if name == "sync":
             added.add_argument("--verify", action="store_true", help=text("help.prove"))
+        if name == "verify":
+            added.add_argument("--every", metavar="HOURS", help=text("help.every"))
     listing = command("list")
     listing.add_argument("table", nargs="?", metavar="TABLE", help=text("help.table"))
     listing.add_argument("--where", action="append", default=[], metavar="COL=VALUE", help=text("help.where"))

@@ -9,6 +9,7 @@ from workplace.engine.failures import WrongValue
 from workplace.engine.layout import Key, Row, Table
 from workplace.engine.status import Status, read_status
 from workplace.terminal.desk import Desk
+from workplace.terminal.exchanging import repaired_rows
 from workplace.terminal.screen import plain
 
 
@@ -48,9 +49,23 @@ def _status_lines(desk: Desk, status: Status) -> list[tuple[str, str]]:
         lines.append((text("status.failed"), failed))
     lines.append((text("status.unsent"), str(status.unsent) if status.unsent else text("nothing")))
     lines.append((text("status.problems"), str(status.problems) if status.problems else text("nothing")))
+    lines += _proof_lines(desk, status)
     if status.free_keys:
         free = ", ".join(f"{table} {count}" for table, count in sorted(status.free_keys.items()))
         lines.append((text("status.free"), free))
+    return lines
+
+
+def _proof_lines(desk: Desk, status: Status) -> list[tuple[str, str]]:
+    text, proof, lines = desk.text, status.last_proof, []
+    if proof:
+        verdict = {None: "none", True: "equal", False: "differs"}[proof["verified"]]
+        told = text(f"status.proof_{verdict}", when=local_time(proof["at"]), tables=", ".join(proof["differing"]))
+        lines.append((text("status.proof"), told))
+    if status.repairs:
+        repair = status.repairs[-1]
+        rows = "; ".join(line.strip() for line in repaired_rows(desk, repair))
+        lines.append((text("status.repair"), f"{local_time(repair['repaired_at'])}: {rows}"))
     return lines
 
 

@@ -55,7 +55,8 @@ async def export_exchanges(sessions: Sessions, application: str, filters: Filter
 
 
 def _document(exchange: Exchange) -> dict[str, Any]:
-    return describe_exchange(exchange) | {"workplace": str(exchange.workplace)}
+    proof = {"verified": exchange.verified, "differing": exchange.differing, "repaired": exchange.repaired}
+    return describe_exchange(exchange) | {"workplace": str(exchange.workplace)} | proof
 
 
 def _statement(application: str, filters: Filters, after: Mark | None) -> SelectOfScalar[Exchange]:

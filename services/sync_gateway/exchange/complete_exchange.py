@@ -4,7 +4,8 @@ import logging
 from datetime import UTC, datetime
 
 from pydantic import BaseModel
-from sqlmodel import col, select
+from sqlmodel import col, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.sync_gateway.application_catalogue import ApplicationCatalogue
 from services.sync_gateway.application_databases import ApplicationDatabases
@@ -20,13 +21,24 @@ SWEPT_AT_ONCE = 100
 _log = logging.getLogger(__name__)
 
 
+class Repaired(BaseModel):
+    """Rows of one table in the buckets that were repaired: missing and extra in the replica, different in both."""
+
+    missing: int
+    extra: int
+    different: int
+
+
 class Completion(BaseModel):
-    """What the replica holds at the end. `differing`: table → buckets that differ, an empty list = the whole table."""
+    """What the replica holds at the end. `differing`: table → buckets that differ, an empty list = the whole table.
+    `repaired`: by table, what a repair of this exchange found.
+    """
 
     position: str
     applied: int
     verified: bool | None = None
     differing: dict[str, list[int]] | None = None
+    repaired: dict[str, Repaired] | None = None
     problems: int | None = None
 
 
@@ -39,7 +51,8 @@ async def complete_exchange(
     workplace: Workplace,
     completion: Completion,
 ) -> None:
-    """Everything the position has seen is acknowledged; what differs comes whole with the next exchange.
+    """Everything the position has seen is acknowledged; what differs comes whole with the next exchange. What the
+    replica said of its comparison stays with the exchange.
 
     Problems `invalid_request` (a position this exchange did not lead to), `exchange_over`, `application_unavailable`.
     """
@@ -61,6 +74,7 @@ async def complete_exchange(
         files = delta_files(exchange)
         if not await finish(db, exchange, "completed"):
             raise Problem("exchange_over", "The exchange is over.")
+        await _record_proof(db, exchange, completion)
         activation = await db.get_one(Activation, workplace.id, with_for_update=True)
         if activation.replica == exchange.replica:
             activation.position, activation.scope_version = completion.position, scope_version
@@ -69,6 +83,14 @@ async def complete_exchange(
             elif pulled:
                 activation.differing = None
     await drop_files(objects, files)
+
+
+async def _record_proof(db: AsyncSession, exchange: Exchange, completion: Completion) -> None:
+    if completion.differing:
+        _log.warning("workplace %s differs in %s", exchange.workplace, ", ".join(sorted(completion.differing)))
+    repaired = {table: found.model_dump() for table, found in (completion.repaired or {}).items()}
+    said = {"verified": completion.verified, "differing": completion.differing or None, "repaired": repaired or None}
+    await db.exec(update(Exchange).where(col(Exchange.id) == exchange.id).values(said))
 
 
 async def abandon_exchange(sessions: Sessions, objects: Objects, exchange: Exchange) -> None:

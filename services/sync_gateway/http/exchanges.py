@@ -12,6 +12,7 @@ from services.sync_gateway.administration.kept_replies import Reply, reply_once
 from services.sync_gateway.exchange import message_body, running_exchange
 from services.sync_gateway.exchange.complete_exchange import (
     Completion,
+    Repaired,
     abandon_exchange,
     complete_exchange,
     drop_files,
@@ -55,12 +56,21 @@ class GreetingBody(Body, Greeting):
     program: Line
 
 
+class RepairedBody(Body, Repaired):
+    """Rows of one table that a repair found."""
+
+    missing: Count
+    extra: Count
+    different: Count
+
+
 class CompletionBody(Body, Completion):
     """`POST /exchanges/{id}/completion`."""
 
     position: Position
     applied: Count
     differing: dict[TableName, list[Annotated[int, Field(ge=0, le=255, strict=True)]]] | None = None
+    repaired: dict[TableName, RepairedBody] | None = None  # type: ignore[assignment]  # a narrower value
     problems: Count | None = None
 
 

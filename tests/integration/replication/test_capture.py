@@ -132,6 +132,20 @@ def test_installing_again_changes_nothing_and_waits_for_nobody(conn: Connection,
     assert marks(conn) == ["goods g1 1 >"]
 
 
+def test_a_database_attached_by_an_earlier_build_goes_on_with_its_generation(conn: Connection) -> None:
+    before = capture.state(conn, "one")
+    conn.execute(
+        "DROP TABLE yurt.birthmark; ALTER TABLE yurt.workplaces DROP COLUMN contacts;"
+        " ALTER TABLE yurt.captured DROP COLUMN relation; ALTER TABLE yurt.applications DROP COLUMN secret;"
+        " ALTER TABLE yurt.applications ADD COLUMN system_identifier text NOT NULL DEFAULT '1'"
+    )
+    assert capture.install(conn, "one", model(conn)) == before
+    assert capture.state(conn, "one") == before
+    capture.install(conn, "two", model(conn, "2"))
+    secrets = conn.execute("SELECT count(DISTINCT secret) FROM yurt.applications").fetchone()
+    assert secrets == (2,)
+
+
 def test_an_upgrade_follows_the_manifest(conn: Connection) -> None:
     shown = shops.MANIFEST.replace('exclude = ["secret"]', "")
     capture.install(conn, "one", model(conn, manifest=shown))

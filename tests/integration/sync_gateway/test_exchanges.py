@@ -359,6 +359,28 @@ async def test_what_differs_comes_whole_with_the_next_exchange(stand: Stand) -> 
     assert (await client.open()).json()["idle"] is True
 
 
+async def test_what_a_comparison_said_stays_with_the_exchange(stand: Stand) -> None:
+    client, workplace = await active(stand)
+    differing = {"orders": [3, 200], "order_lines": []}
+    repaired = {"orders": {"missing": 1, "extra": 0, "different": 2}}
+    for said in ({"verified": False, "differing": differing}, {"verified": True, "repaired": repaired}, {}):
+        exchange = (await client.open(verify=True)).json()["id"]
+        client.position = checked((await client.pull(exchange)).content)[-1]["position"]
+        for wrong in (
+            {"orders": {"missing": -1, "extra": 0, "different": 0}},
+            {"orders": {"missing": 1}},
+            {"orders": 1},
+        ):
+            assert code(await client.complete(exchange, repaired=wrong)) == (422, "invalid_request")
+        assert (await client.complete(exchange, **said)).status_code == 200
+    anna = await stand.sign_in("anna")
+    path = f"{API}/applications/trade/exchanges"
+    items = (await stand.client.get(path, params={"workplace": workplace}, headers=anna)).json()["items"]
+    assert [(item["verified"], item["differing"], item["repaired"]) for item in items] == [
+        (None, None, None), (True, None, repaired), (False, differing, None),
+    ]  # fmt: skip
+
+
 async def test_only_positions_of_this_exchange_are_acknowledged(stand: Stand) -> None:
     client, _ = await active(stand)
     exchange = (await client.open(pending=1)).json()["id"]

@@ -2,11 +2,14 @@
 """Digests by the page's rules (protocol.md, Digests), worked out without the code under test."""
 
 import sqlite3
+from contextlib import closing
 from hashlib import sha256
 
 import pytest
 
-from shared.protocol.digest import bucket_of, row_encoder, table_digests
+from shared.protocol import digest
+from shared.protocol.digest import bucket_of, quote, row_encoder, table_digests
+from shared.protocol.values import affinity
 
 TYPES = ("bigint", "double precision", "real", "boolean", "bytea", "text", "jsonb", "integer[]", "numeric(5,2)")
 
@@ -24,6 +27,62 @@ TYPES = ("bigint", "double precision", "real", "boolean", "bytea", "text", "json
 )  # fmt: skip
 def test_a_row_is_the_json_array_of_its_columns(row: tuple[object, ...], line: str) -> None:
     assert row_encoder(TYPES)(row) == line.encode()
+
+
+def test_a_value_that_its_type_cannot_have_counts_as_something_else() -> None:
+    """Any program may write a BLOB into a text column or an infinity into an integer one."""
+    for row, fine in (((b"b",), (b"b".hex(),)), ((float("inf"),), ("inf",))):
+        assert row_encoder(["text"])(row) != row_encoder(["text"])(fine)
+    assert row_encoder(["bigint"])((float("inf"),)) != row_encoder(["bigint"])((None,))
+
+
+def every_type(*rows: tuple[object, ...]) -> sqlite3.Connection:
+    """A replica with one table of TYPES and a key, and these rows."""
+    db = sqlite3.connect(":memory:")
+    db.executescript(
+        """CREATE TABLE yurt_columns (table_name, ordinal, column_name, type, nullable, generated, key_ordinal);
+        CREATE TABLE yurt_aggregates (table_name, part_table, parent_column);
+        INSERT INTO yurt_aggregates VALUES ('t', NULL, NULL)"""
+    )
+    names = [f'c"{place}' for place in range(len(TYPES))]
+    for place, (name, type_text) in enumerate(zip(names, TYPES, strict=True)):
+        db.execute(
+            "INSERT INTO yurt_columns VALUES ('t', ?, ?, ?, 1, 0, ?)", (place, name, type_text, 1 - place or None)
+        )
+    columns = (f"{quote(name)} {affinity(type_text)}" for name, type_text in zip(names, TYPES, strict=True))
+    db.execute(f"CREATE TABLE t ({', '.join(columns)})")
+    db.executemany(f"INSERT INTO t VALUES ({', '.join('?' * len(TYPES))})", rows)
+    return db
+
+
+@pytest.mark.parametrize("types", [TYPES, ("bigint", "text"), ("bytea", "double precision"), ("text", "bigint")])
+def test_sqlite_and_python_spell_rows_alike(types: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    strange = "".join(map(chr, range(1, 256))) + "қ\u2028\U0001f600"
+    monkeypatch.setattr("tests.unit.protocol.test_digest.TYPES", types)
+    every: list[dict[str, object]] = [
+        {"bigint": 1, "double precision": 0.1, "real": 1e30, "boolean": 1, "bytea": b"\0", "text": strange,
+         "jsonb": '{"a": "\\u0001"}', "integer[]": "[1,null]", "numeric(5,2)": "-0.10"},
+        {"bigint": 2**63 - 1, "double precision": "NaN", "real": -0.0, "boolean": 0, "bytea": b"", "text": ""},
+        {"bigint": -(2**53), "double precision": float("inf"), "boolean": 7, "text": None},
+        {},
+    ]  # fmt: skip
+    with closing(every_type(*(tuple(row.get(type_text) for type_text in types) for row in every))) as db:
+        by_sqlite = table_digests(db, buckets=True)
+        damaged = "UPDATE t SET " + ", ".join(f"{quote(f'c{chr(34)}{at}')} = x'ff'" for at in range(len(types)))
+        monkeypatch.setattr(digest, "_spells_alike", lambda _: False)
+        assert by_sqlite == table_digests(db, buckets=True)
+        db.execute(damaged)
+        by_python = table_digests(db, buckets=True)
+        monkeypatch.undo()
+        assert by_python == table_digests(db, buckets=True)
+        assert by_python != by_sqlite
+
+
+def test_this_sqlite_spells_alike_and_one_that_did_not_would_not_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(sqlite3.connect(":memory:")) as db:
+        assert digest._spells_alike(db)
+        monkeypatch.setattr(digest, "_json", lambda _: "CAST('[]' AS BLOB)")
+        assert not digest._spells_alike(db)
 
 
 def test_the_digest_is_the_sum_of_the_first_eight_bytes_and_buckets_follow_the_root_s_key() -> None:

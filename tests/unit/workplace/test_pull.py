@@ -9,10 +9,12 @@ import pytest
 from shared.protocol.digest import bucket_of, row_encoder, table_digests
 from tests.unit.workplace.scripted_gateway import Answer, Gateway, Request, delta
 from tests.unit.workplace.test_push import silent, sync
-from workplace.engine import problems
+from workplace.engine import problems, verify
+from workplace.engine.clock import age_seconds
 from workplace.engine.exchange import synchronise
-from workplace.engine.failures import Busy, UnexpectedAnswer
+from workplace.engine.failures import Busy, NoConnection, UnexpectedAnswer
 from workplace.engine.lock import ExchangeLock
+from workplace.engine.repair import repairs
 from workplace.engine.replica import Replica
 from workplace.engine.service import Service
 
@@ -211,20 +213,84 @@ def test_a_new_schema_is_applied_with_its_delta_and_late_edits_keep_the_old_vers
     assert gateway.versions == {1: "1.0.0"}
 
 
-def test_digests_prove_the_copy_or_name_the_buckets(replica: Replica, service: Service, gateway: Gateway) -> None:
+def test_digests_prove_the_copy_or_name_the_buckets_which_the_next_exchange_repairs_at_once(
+    replica: Replica, service: Service, gateway: Gateway
+) -> None:
     equal = table_digests(replica.connection)
     gateway.deltas.append(delta([], position="p5", digests=equal))
     assert synchronise(replica, service, "me", silent, prove=True).verified is True
-    finer = table_digests(replica.connection, buckets=True)
-    wrong = dict(
-        finer, customers=dict(finer["customers"], digest="0" * 16, buckets=list(finer["customers"]["buckets"]))
-    )
-    wrong["customers"]["buckets"][17] = "1" * 16
-    gateway.deltas += [delta([], position="p6", digests=wrong), delta([], position="p7", digests=wrong)]
+    theirs = table_digests(replica.connection, buckets=True)
+    wanted = bucket_of(row_encoder(["text"])(["ALFKI"]))
+    told = {"op": "put", "table": "customers", "key": {"id": "ALFKI"}, "parts": {}, "row": {
+        "id": "ALFKI", "name": "Alfreds Futterkiste", "stamp": None, "active": True,
+    }}  # fmt: skip
+    bucket = {"op": "bucket", "table": "customers", "bucket": wanted, "keys": [{"id": "ALFKI"}]}
+    damaged(replica, "UPDATE customers SET name = 'damaged' WHERE id = 'ALFKI'")
+    gateway.deltas += [
+        delta([], position="p6", digests=theirs),
+        delta([], position="p7", digests=theirs),
+        delta([bucket, told], position="p8", digests=equal),
+    ]
     outcome = synchronise(replica, service, "me", silent, prove=True)
-    assert (outcome.verified, outcome.differing) == (False, {"customers": [17]})
-    completion = gateway.requests[-1].document
-    assert completion == {"position": "p7", "applied": 0, "verified": False, "differing": {"customers": [17]}}
+    assert (outcome.verified, outcome.differing) == (True, {"customers": [wanted]})
+    found = {"customers": {"missing": 0, "extra": 0, "different": 1}}
+    first, second = [request.document for request in gateway.requests if request.path.endswith("/completion")][-2:]
+    assert first == {"position": "p7", "applied": 0, "verified": False, "differing": {"customers": [wanted]}}
+    assert second == {"position": "p8", "applied": 2, "verified": True, "repaired": found}
+    (repair,) = repairs(replica)
+    assert (repair["tables"], repair["rows"], repair["equal"]) == ({"customers": 1}, found, True)
+
+
+def test_a_repair_whose_line_breaks_is_made_and_recorded_by_the_next_exchange(
+    replica: Replica, service: Service, gateway: Gateway
+) -> None:
+    theirs = table_digests(replica.connection, buckets=True)
+    damaged(replica, "DELETE FROM order_lines WHERE id = 'l3'")
+    gateway.deltas += [delta([], position="p6", digests=theirs), delta([], position="p7", digests=theirs)]
+    gateway.faults.append(lambda request: Answer(0, drop=True) if request.path.endswith("/exchanges")
+                          and len(gateway.requests) > 1 else None)  # fmt: skip
+    with pytest.raises(NoConnection):
+        synchronise(replica, service, "me", silent, prove=True)
+    assert repairs(replica) == []
+    gateway.faults.clear()
+    wanted = bucket_of(row_encoder(["text"])(["o2"]))
+    bucket = {"op": "bucket", "table": "orders", "bucket": wanted, "keys": [{"id": "o2"}]}
+    gateway.deltas.append(delta([bucket, order("o2", "two", "l3")], position="p8"))
+    assert sync(replica, service).repair is not None
+    (repair,) = repairs(replica)
+    assert repair["rows"]["order_lines"] == {"missing": 1, "extra": 0, "different": 0}
+    assert lines(replica)[-1] == ("l3", "o2")
+
+
+def test_exchanges_compare_by_themselves_when_it_is_time(
+    replica: Replica, service: Service, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(hours_later: float) -> bool:
+        monkeypatch.setattr(verify, "age_seconds", lambda text: age_seconds(text) + hours_later * 3600)
+        sync(replica, service)
+        openings = [request.document for request in gateway.requests if request.path.endswith("/exchanges")]
+        return bool(openings[-1].get("verify"))
+
+    assert not asked(0), "a package was just proven"
+    assert not asked(23.9)
+    assert asked(24.1)  # this gateway states no digests: nothing was said
+    assert not asked(0.9)
+    assert asked(1.1), "so it is asked again soon"
+    verify.set_hours_between(replica, 0)
+    gateway.deltas.append(delta([], position="p5", digests=table_digests(replica.connection)))
+    assert asked(0)
+    verify.set_hours_between(replica, None)
+    assert not asked(1000)
+    verify.set_hours_between(replica, 6)
+    assert not asked(5.9)
+    assert asked(6.1)
+
+
+def damaged(replica: Replica, statement: str) -> None:
+    """Past the triggers."""
+    replica.connection.execute("INSERT INTO yurt_paused VALUES (1)")
+    replica.connection.execute(statement)
+    replica.connection.execute("DELETE FROM yurt_paused")
 
 
 def test_a_large_delta_continues_where_the_line_broke(replica: Replica, service: Service, gateway: Gateway) -> None:

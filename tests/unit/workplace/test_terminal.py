@@ -248,9 +248,24 @@ def test_a_token_that_ended_asks_again_once(signed_in: Program, gateway: Gateway
     assert [path for path in gateway.paths() if path.endswith("activation")] != []
 
 
-def test_verify_repairs_what_differs_with_a_second_exchange(signed_in: Program, gateway: Gateway) -> None:
+def test_verify_says_when_nothing_could_be_compared(signed_in: Program) -> None:
     assert signed_in("verify") == 1  # this gateway states no digests
     assert "Not compared" in signed_in.out
+    assert signed_in("status") == 0
+    assert "not possible" in signed_in.out
+
+
+def test_how_often_exchanges_compare_is_set_and_remembered(signed_in: Program) -> None:
+    assert signed_in("verify", "--every", "12,5") == 0
+    assert "every 12.5 h" in signed_in.out
+    for told, hours in (("never", None), ("exchange", 0), ("12.5", 12.5)):
+        assert signed_in("verify", "--every", told) == 0
+        assert signed_in("status", "--json") == 0
+        assert json.loads(signed_in.out)["verify_hours"] == hours
+    for told in ("-1", "nan", "soon", "1e9"):
+        assert signed_in("verify", f"--every={told}") == 2
+    assert signed_in("status", "--json") == 0
+    assert json.loads(signed_in.out)["verify_hours"] == 12.5
 
 
 def test_a_refusal_is_a_sentence(signed_in: Program, gateway: Gateway) -> None:
