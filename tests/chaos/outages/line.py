@@ -42,11 +42,11 @@ class Line:
         """From now on nothing arrives at either end of any connection, and no new one is answered."""
         self._do(self._silence)
 
-    def mend(self) -> None:
-        """New connections get through. Of those from before, every second goes on where it was, the others stay silent
-        for ever, as when a device on the way has forgotten them.
+    def mend(self, *, forgetting: int = 2) -> None:
+        """New connections get through. Of those from before, one in so many stays silent for ever, as when a device on
+        the way has forgotten it; the others go on where they were.
         """
-        self._do(self._restore)
+        self._do(lambda: self._restore(forgetting))
 
     def refuse(self) -> None:
         """New connections are refused, as by a computer on which the server does not run."""
@@ -88,10 +88,10 @@ class Line:
         for end in (*self._server.sockets, *map(_socket_of, self._ends)):
             end.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, _PROGRAM)
 
-    def _restore(self) -> None:
+    def _restore(self, forgetting: int) -> None:
         assert self._server is not None
         pairs = list(zip(self._ends[::2], self._ends[1::2], strict=True))
-        for pair in pairs[::2]:
+        for pair in pairs[::forgetting]:
             self._forgotten.update(pair)
         for end in self._ends:
             if end in self._forgotten:
@@ -103,10 +103,9 @@ class Line:
 
     async def _end(self) -> None:
         self._close_door()
-        forwarding = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in forwarding:
-            task.cancel()
-        await asyncio.gather(*forwarding, return_exceptions=True)
+        for end in self._ends:
+            end.transport.abort()
+        await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -17,13 +17,15 @@ from tests.chaos.outages.servers import Kind, Name
 from tests.chaos.outages.stand import SPARE, WORKPLACES, Stand, stand
 
 SECONDS = float(os.environ.get("YURT_OUTAGE_SECONDS", "5"))
+# A short outage is noticed within its time, as a long one is by the default of this setting.
+SETTINGS = {"YURT_SILENCE": f"{min(SECONDS / 2, 15):g}"}
 
 pytestmark = pytest.mark.xdist_group("outages")
 
 
 @pytest.fixture(scope="module")
 def office() -> Iterator[Stand]:
-    with tempfile.TemporaryDirectory(prefix="yurt-test-") as home, stand(Path(home), {}) as running:
+    with tempfile.TemporaryDirectory(prefix="yurt-test-") as home, stand(Path(home), SETTINGS) as running:
         yield running
 
 
