@@ -5,10 +5,11 @@ APP ?= accounting_kz
 WORKERS ?= 2
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 N ?= 1
+SECONDS ?= 30
 
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo serve up down scale check test format documents
+.PHONY: help demo serve up down scale check test outages format documents
 
 help: ## lists the targets
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -44,6 +45,9 @@ check: $(BIN)/.dev ## style, types, import rules, generated documents: what CI r
 test: $(BIN)/.dev ## all tests, on real PostgreSQL, RabbitMQ and S3; fails when one cannot be had
 	@$(BIN)/python -m deploy.servers.found
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+
+outages: $(BIN)/.dev ## each server stopped, and cut off, for SECONDS=30 under 20 exchanges and builds; prints what was seen
+	YURT_OUTAGE_SECONDS=$(SECONDS) $(BIN)/pytest tests/chaos/outages -q
 
 format: $(BIN)/.dev ## formats the Python files
 	$(BIN)/ruff format .
