@@ -10,7 +10,7 @@ from tests.integration.sync_gateway import application
 CODE = "trade"
 SUBSCRIBER = "acme"
 ORGANISATIONS = ("north", "south")
-MANY = 4_000  # orders of `north`: when they change, its deltas are long
+MANY = 2_000  # orders of `north`: when they change, its deltas are long
 
 # Every write of an edit is booked, also one that changes nothing: what is applied twice stands here twice.
 _BOOK = """
