@@ -34,16 +34,12 @@ class Outage:
     repeated: Counter[str]
     ended_after: float
 
-    HEAD = (
-        f"{'server':21}{'kind':9}{'exchanges':>10}{'made':>6}{'in force':>9}{'problems':>9}{'ended':>8}"
-        "  builds; failed attempts of exchanges; repeated requests of people"
-    )
-
     def __str__(self) -> str:
         edits = self.edits
         return (
-            f"{self.server:21}{self.kind:9}{self.exchanges:10}{edits.made:6}{edits.in_force:9}{edits.problems:9}"
-            f"{self.ended_after:6.1f} s  {_told(self.builds)}; {_told(self.failed)}; {_told(self.repeated)}"
+            f"{self.server:20} {self.kind:7} {self.exchanges} exchanges, {edits.made} edits: {edits.in_force} in force,"
+            f" {edits.problems} problems; packages {_told(self.builds)}; all ended after {self.ended_after:5.1f} s;"
+            f" failed attempts {_told(self.failed)}; repeated requests {_told(self.repeated)}"
         )
 
 

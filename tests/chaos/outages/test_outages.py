@@ -17,8 +17,8 @@ from tests.chaos.outages.servers import Kind, Name
 from tests.chaos.outages.stand import SPARE, WORKPLACES, Stand, stand
 
 SECONDS = float(os.environ.get("YURT_OUTAGE_SECONDS", "5"))
-# A short outage is noticed within its time, as a long one is by the default of this setting.
-SETTINGS = {"YURT_SILENCE": f"{min(SECONDS / 2, 15):g}"}
+# A short outage is noticed within its time, as one of 30 seconds is by the defaults of these settings.
+SETTINGS = {"YURT_SILENCE": f"{SECONDS / 2:g}", "YURT_BUILD_LEASE": f"{SECONDS:g}"}
 
 pytestmark = pytest.mark.xdist_group("outages")
 
