@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from typing import Self
 
 PATIENCE = 150.0  # seconds within which whatever is waited for has to happen
 
@@ -14,12 +15,12 @@ _STEPS: dict[str, Callable[[str, int], bool]] = {
     "in a download": lambda step, done: step == "download" and done > 0,
     "complete": lambda step, done: step == "complete" and done == 0,
 }
-UNDER_WAY = "under way"  # not held: the outage begins while it runs
-STEPS = (*_STEPS, UNDER_WAY)
+UNDER_WAY = "under way"  # not held: the outage begins while several run
+STEPS = (*_STEPS, *[UNDER_WAY] * 3)
 
 
 class Moment:
-    """`began` is set when the outage is there."""
+    """`began` is set when the outage is there. Whatever ends the block, nobody is held after it."""
 
     def __init__(self) -> None:
         self.began = threading.Event()
@@ -27,6 +28,13 @@ class Moment:
         self._there = 0
         self._running = threading.Event()
         self._go = threading.Event()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._go.set()
+        self.began.set()
 
     def held_at(self, place: str) -> Progress:
         """What an exchange tells its progress to: at `place` it waits, once, until the outage has begun."""

@@ -48,8 +48,7 @@ def endure(stand: Stand, server: Name, kind: Kind, seconds: float) -> Outage:
     mark = f"{server} {kind}"
     application.change_many(stand.application_url)
     notes = [note for workplace in stand.workplaces for note in workplace.edit(mark)]
-    moment = Moment()
-    with ThreadPoolExecutor(2 * len(stand.workplaces)) as people:
+    with ThreadPoolExecutor(2 * len(stand.workplaces)) as people, Moment() as moment:
         places = [STEPS[workplace.number // 2 % len(STEPS)] for workplace in stand.workplaces]
         exchanges = [
             people.submit(_exchange, workplace, moment, place)
