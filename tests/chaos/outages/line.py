@@ -31,6 +31,7 @@ class Line:
         self._server: asyncio.Server | None = None
         self._ends: list[asyncio.StreamWriter] = []
         self._forgotten: set[asyncio.StreamWriter] = set()
+        self._is_cut = False
 
     def through(self, url: str) -> str:
         """The same URL, by way of the line."""
@@ -85,19 +86,23 @@ class Line:
 
     def _silence(self) -> None:
         assert self._server is not None
-        for end in (*self._server.sockets, *map(_socket_of, self._ends)):
-            end.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, _PROGRAM)
+        self._is_cut = True
+        for door in self._server.sockets:
+            door.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, _PROGRAM)
+        for end in self._ends:
+            _set(end, socket.SOL_SOCKET, _ATTACH_FILTER, _PROGRAM)
 
     def _restore(self, forgetting: int) -> None:
         assert self._server is not None
+        self._is_cut = False
         pairs = list(zip(self._ends[::2], self._ends[1::2], strict=True))
         for pair in pairs[::forgetting]:
             self._forgotten.update(pair)
         for end in self._ends:
             if end in self._forgotten:
-                _socket_of(end).setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 0)
+                _set(end, socket.SOL_SOCKET, socket.SO_KEEPALIVE, 0)
             else:
-                _socket_of(end).setsockopt(socket.SOL_SOCKET, _DETACH_FILTER, 0)
+                _set(end, socket.SOL_SOCKET, _DETACH_FILTER, 0)
         for door in self._server.sockets:
             door.setsockopt(socket.SOL_SOCKET, _DETACH_FILTER, 0)
 
@@ -116,6 +121,8 @@ class Line:
         self._ends += [writer, back]
         for end in (writer, back):
             _watch(end)
+            if self._is_cut:  # it was on the way in at that moment
+                _set(end, socket.SOL_SOCKET, _ATTACH_FILTER, _PROGRAM)
         try:
             await asyncio.gather(_pump(reader, back), _pump(there, writer))
         finally:
@@ -135,9 +142,9 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.transport.abort()
 
 
-def _socket_of(end: asyncio.StreamWriter) -> socket.socket:
-    found: socket.socket = end.get_extra_info("socket")
-    return found
+def _set(end: asyncio.StreamWriter, level: int, option: int, value: int | bytes) -> None:
+    if not end.is_closing():  # else it has no socket any more
+        end.get_extra_info("socket").setsockopt(level, option, value)
 
 
 def _watch(end: asyncio.StreamWriter) -> None:
@@ -145,4 +152,4 @@ def _watch(end: asyncio.StreamWriter) -> None:
     options = ((socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1))
     often = ((socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1), (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 127))
     for option in (*options, *often):
-        _socket_of(end).setsockopt(*option)
+        _set(end, *option)
