@@ -21,7 +21,7 @@ from shared.runtime.health import health_routes
 from shared.runtime.http import require_service_token
 from shared.runtime.repeated import repeated
 from shared.runtime.settings import BrokerSettings, SettingsInvalid, load_all
-from shared.runtime.silence import watched, watched_broker
+from shared.runtime.silence import watched_at_both_ends, watched_broker
 
 NAME = "licensing"
 
@@ -29,7 +29,7 @@ NAME = "licensing"
 def create_app(settings: AllSettings, bus: Bus) -> FastAPI:
     """The service; inside its lifespan the database is migrated, events are taken and given, lapses noticed."""
     url = database.service_database_url(settings.postgres.postgres_url, NAME, settings.postgres.database_prefix)
-    url = watched(url, settings.postgres.silence)
+    url = watched_at_both_ends(url, settings.postgres.silence)
     engine = database.create_engine(url)
     sessions = database.sessions(engine)
     tracing = telemetry.setup(NAME, settings.telemetry)

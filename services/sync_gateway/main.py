@@ -30,7 +30,7 @@ from shared.runtime.http import service_client
 from shared.runtime.objects import Objects
 from shared.runtime.repeated import repeated
 from shared.runtime.settings import BrokerSettings, ServiceSettings, SettingsInvalid, load_all
-from shared.runtime.silence import watched, watched_broker
+from shared.runtime.silence import watched_at_both_ends, watched_broker
 
 NAME = "sync-gateway"
 TIDY_EVERY = 30.0
@@ -47,7 +47,7 @@ def create_app(
     The caller closes the clients of the other services, and the bus.
     """
     url = database.service_database_url(settings.postgres.postgres_url, NAME, settings.postgres.database_prefix)
-    url = watched(url, settings.postgres.silence)
+    url = watched_at_both_ends(url, settings.postgres.silence)
     engine = database.create_engine(url)
     door = settings.door
     parts = Parts(

@@ -9,14 +9,10 @@ import psycopg
 from alembic import command
 from alembic.config import Config
 from psycopg import sql
-from sqlalchemy import URL, event, make_url, text
+from sqlalchemy import URL, make_url, text
 from sqlalchemy import create_engine as create_sync_engine
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel.ext.asyncio.session import AsyncSession
-
-from shared.runtime.silence import watching
 
 Sessions = async_sessionmaker[AsyncSession]
 
@@ -49,7 +45,7 @@ def create_engine(url: str, pool_size: int = 5, wait: float = 10) -> AsyncEngine
     It keeps `pool_size` connections and opens at most three times as many: four services fit into the 100 connections
     of a PostgreSQL as it comes. Who has got none after `wait` seconds is told so (`TimeoutError` of SQLAlchemy).
     """
-    engine = create_async_engine(
+    return create_async_engine(
         _with_driver(url),
         pool_size=pool_size,
         max_overflow=2 * pool_size,
@@ -57,8 +53,6 @@ def create_engine(url: str, pool_size: int = 5, wait: float = 10) -> AsyncEngine
         pool_pre_ping=True,
         hide_parameters=True,
     )
-    event.listen(engine.sync_engine, "connect", _watch)
-    return engine
 
 
 def sessions(engine: AsyncEngine) -> Sessions:
@@ -69,13 +63,6 @@ def sessions(engine: AsyncEngine) -> Sessions:
 def conninfo(engine: AsyncEngine) -> str:
     """The engine's database as a URL for psycopg itself."""
     return _rendered(engine.url)
-
-
-def _watch(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    cursor = connection.cursor()
-    cursor.execute(watching(connection.driver_connection.info))
-    cursor.close()
-    connection.commit()
 
 
 def _ensure_database(url: str) -> None:
@@ -118,4 +105,5 @@ def _with_driver(url: str) -> URL:
 
 
 def _rendered(url: URL) -> str:
-    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+    place, mark, query = url.set(drivername="postgresql").render_as_string(hide_password=False).partition("?")
+    return f"{place}{mark}{query.replace('+', '%20')}"  # libpq reads no + as a space

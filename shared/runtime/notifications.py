@@ -7,8 +7,6 @@ from collections.abc import AsyncGenerator
 import psycopg
 from psycopg import sql
 
-from shared.runtime.silence import watching
-
 _log = logging.getLogger(__name__)
 
 RECONNECT_SECONDS = 1.0
@@ -23,7 +21,6 @@ async def notifications(url: str, channel: str) -> AsyncGenerator[str | None]:
         try:
             connection = await psycopg.AsyncConnection.connect(url, autocommit=True)
             async with connection:
-                await connection.execute(watching(connection.info).encode())
                 await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
                 yield None
                 async for notification in connection.notifies():

@@ -5,8 +5,9 @@ for ever; a server whose client was cut off keeps its locks for two hours.
 """
 
 import socket
+from collections.abc import Mapping
 from math import ceil
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from psycopg import ConnectionInfo
 
@@ -41,6 +42,22 @@ def watched(url: str, seconds: float = SILENCE) -> str:
     )
 
 
+def watched_at_both_ends(url: str, seconds: float = SILENCE) -> str:
+    """The same for a database of our own: its server, too, watches the line, from the first moment on.
+
+    For one behind a pooler, which may not know the parameter `options`, `watching` comes a statement later.
+    """
+    probe = ceil(seconds / (_PROBES + 1))
+    settings = {
+        "tcp_keepalives_idle": probe,
+        "tcp_keepalives_interval": probe,
+        "tcp_keepalives_count": _PROBES,
+        "tcp_user_timeout": round(seconds * 1000),
+    }
+    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    return _with(watched(url, seconds), {"options": options})
+
+
 def watching(info: ConnectionInfo) -> str:
     """SQL by which the server watches the line as its client does: one that was cut off leaves no lock behind."""
     told = info.get_parameters()
@@ -72,8 +89,8 @@ def socket_options(seconds: float = SILENCE) -> list[tuple[int, int, int]]:
     return [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), *known]
 
 
-def _with(url: str, wanted: dict[str, int]) -> str:
+def _with(url: str, wanted: Mapping[str, int | str]) -> str:
     query = urlsplit(url).query
     said = parse_qs(query, keep_blank_values=True)
-    added = urlencode({name: value for name, value in wanted.items() if name not in said})
+    added = urlencode({name: value for name, value in wanted.items() if name not in said}, quote_via=quote)
     return f"{url}{'&' if query else '?'}{added}" if added else url

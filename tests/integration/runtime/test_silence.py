@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import text
 
 from shared.replication.session import configure
-from shared.runtime.database import create_engine
+from shared.runtime.database import conninfo, create_engine
 from shared.runtime.notifications import notifications
 from shared.runtime.objects import Objects
 from shared.runtime.settings import ObjectSettings
-from shared.runtime.silence import watched
+from shared.runtime.silence import watched, watched_at_both_ends
 from tests.chaos.outages.line import Line
 
 SILENCE = 2.0
@@ -36,7 +36,7 @@ def forget(line: Line) -> None:
 
 
 async def test_a_pooled_connection_that_was_forgotten_is_replaced(fresh_database: str, line: Line) -> None:
-    engine = create_engine(watched(line.through(fresh_database), SILENCE))
+    engine = create_engine(watched_at_both_ends(line.through(fresh_database), SILENCE))
     try:
         async with engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
@@ -62,7 +62,8 @@ async def test_who_waits_for_an_answer_over_a_cut_line_is_told(fresh_database: s
 
 
 async def test_listening_goes_on_after_its_connection_was_forgotten(fresh_database: str, line: Line) -> None:
-    url = watched(line.through(fresh_database), SILENCE)
+    engine = create_engine(watched_at_both_ends(line.through(fresh_database), SILENCE))
+    url = conninfo(engine)
     async with asyncio.timeout(PATIENCE), aclosing(notifications(url, "lamps")) as heard:
         assert await anext(heard) is None
         forget(line)
@@ -70,7 +71,7 @@ async def test_listening_goes_on_after_its_connection_was_forgotten(fresh_databa
 
 
 async def test_a_service_that_was_cut_off_leaves_no_lock_behind(fresh_database: str, line: Line) -> None:
-    engine = create_engine(watched(line.through(fresh_database), SILENCE))
+    engine = create_engine(watched_at_both_ends(line.through(fresh_database), SILENCE))
     async with asyncio.timeout(PATIENCE), await psycopg.AsyncConnection.connect(fresh_database) as other:
         holder = await engine.connect()
         await holder.execute(LOCK)
@@ -79,6 +80,11 @@ async def test_a_service_that_was_cut_off_leaves_no_lock_behind(fresh_database: 
         await holder.invalidate()
         await holder.close()
     await engine.dispose()
+
+
+def test_a_server_watches_a_service_before_its_first_transaction(fresh_database: str) -> None:
+    with psycopg.connect(watched_at_both_ends(fresh_database, SILENCE)) as connection:
+        assert connection.execute("SHOW tcp_user_timeout").fetchone() == ("2000",)
 
 
 async def test_a_gateway_that_was_cut_off_leaves_no_lock_in_an_application(fresh_database: str, line: Line) -> None:
