@@ -22,7 +22,7 @@ _HANGING = {
     ),
 }
 _OPEN_TRANSACTIONS = """
-SELECT count(*) FROM pg_stat_activity
+SELECT format('%s in %s: %s', state, datname, left(query, 100)) FROM pg_stat_activity
 WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND state <> 'idle'
 """
 # Tables of a scope as both sides print them.
@@ -77,7 +77,8 @@ class Oracle:
             for service in services:
                 counts[f"{name} of {service}"] = self._count(self._services[service], query)
         for server in self._servers:
-            counts["transactions"] += self._count(server, _OPEN_TRANSACTIONS)
+            with psycopg.connect(server) as connection:
+                counts.update(told for (told,) in connection.execute(_OPEN_TRANSACTIONS))
         return {name: count for name, count in counts.items() if count}
 
     def seats_held(self) -> int:
