@@ -1,10 +1,13 @@
 """The trading application of the gateway's tests, with more orders, and a book of every edit that was ever written."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from time import monotonic
 from typing import Any
 
 import psycopg
 
+from tests.chaos.outages.moment import PATIENCE
 from tests.integration.sync_gateway import application
 
 CODE = "trade"
@@ -60,6 +63,30 @@ def make(url: str, workplaces: int) -> None:
 def attachment() -> Mapping[str, Any]:
     """What the operator sends."""
     return application.attachment(CODE, SUBSCRIBER)
+
+
+@contextmanager
+def held_up(url: str) -> Iterator[Callable[[], None]]:
+    """No message that touches what all contest is applied before what is yielded is called, or the server is killed."""
+    with psycopg.connect(url) as holder:
+        holder.execute("SELECT FROM orders WHERE number LIKE 'contested-%' FOR UPDATE")
+
+        def go_on() -> None:
+            with suppress(psycopg.OperationalError):  # it was killed, and all its locks are gone
+                holder.rollback()
+
+        yield go_on
+
+
+def wait_until_messages_wait(url: str) -> None:
+    """Returns once messages of both organisations are in the middle of being applied."""
+    limit = monotonic() + PATIENCE
+    with psycopg.connect(url, autocommit=True) as watcher:
+        while monotonic() < limit:
+            row = watcher.execute("SELECT count(*) >= 2 FROM pg_locks WHERE NOT granted").fetchone()
+            if row == (True,):
+                return
+    raise AssertionError("no message was being applied")
 
 
 def change_many(url: str) -> None:

@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from time import monotonic
 from typing import TypeVar
@@ -48,7 +49,8 @@ def endure(stand: Stand, server: Name, kind: Kind, seconds: float) -> Outage:
     mark = f"{server} {kind}"
     application.change_many(stand.application_url)
     notes = [note for workplace in stand.workplaces for note in workplace.edit(mark)]
-    with ThreadPoolExecutor(2 * len(stand.workplaces)) as people, Moment() as moment:
+    running = ExitStack()
+    with ThreadPoolExecutor(2 * len(stand.workplaces)) as people, Moment() as moment, running:
         places = [STEPS[workplace.number // 2 % len(STEPS)] for workplace in stand.workplaces]
         exchanges = [
             people.submit(_exchange, workplace, moment, place)
@@ -57,8 +59,12 @@ def endure(stand: Stand, server: Name, kind: Kind, seconds: float) -> Outage:
         moment.wait_until_held(sum(place != UNDER_WAY for place in places))
         builds = [people.submit(stand.office.create, f"{mark} {n}", _organisation(n)) for n in range(NEW - 1)]
         builds += [people.submit(stand.office.reissue, identity) for identity in stand.spare]
-        moment.go()
-        with stand.servers.out(server, kind):
+        with application.held_up(stand.application_url) as go_on:
+            moment.go()
+            application.wait_until_messages_wait(stand.application_url)
+            running.enter_context(stand.servers.out(server, kind))
+            go_on()  # where the application's database is there, these messages are applied, and nobody is told
+        with running:
             moment.began.set()
             builds.append(people.submit(stand.office.create, f"{mark}, meanwhile", _organisation(NEW)))
             _pausing.wait(seconds)  # the outage itself

@@ -16,7 +16,7 @@ from deploy.servers.server import Server
 from tests.chaos.outages.line import Line
 
 Kind = Literal["stopped", "cut off"]
-Name = Literal["broker", "databases", "application database", "object store"]
+Name = Literal["broker", "databases", "services' databases", "application database", "object store"]
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,14 @@ class Servers:
     store: Place
 
     def concerned(self, name: Name) -> Sequence[Place]:
-        """When the databases are out, all of them are; the application's can be out alone."""
+        """When the databases are out, all of them are; either server can be out alone."""
         match name:
             case "broker":
                 return [self.broker]
             case "databases":
                 return [self.databases, self.application]
+            case "services' databases":
+                return [self.databases]
             case "application database":
                 return [self.application]
             case "object store":
