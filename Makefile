@@ -7,10 +7,11 @@ COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose
 N ?= 1
 HISTORIES ?= 300
 HOURS ?= 1
+SECONDS ?= 30
 
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo serve up down scale check test property torture planted format documents
+.PHONY: help demo serve up down scale check test property torture planted outages format documents
 
 help: ## lists the targets
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -55,6 +56,9 @@ torture: $(BIN)/.dev ## the same for HOURS=1, from ever new seeds, which it prin
 
 planted: $(BIN)/.dev ## plants deliberate defects, one after the other, and says how soon the histories found each
 	@YURT_PLANTED=all $(BIN)/pytest tests/chaos/histories/test_planted.py
+
+outages: $(BIN)/.dev ## each server stopped, and cut off, for SECONDS=30 under 20 exchanges and builds; prints what was seen
+	YURT_OUTAGE_SECONDS=$(SECONDS) $(BIN)/pytest tests/chaos/outages -q
 
 format: $(BIN)/.dev ## formats the Python files
 	$(BIN)/ruff format .

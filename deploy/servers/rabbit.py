@@ -41,17 +41,26 @@ class PackageRabbit:
     """RabbitMQ of Debian's package `rabbitmq-server`, run over the folder `home` on ports of its own.
 
     Installs the package when it is absent and we are root; the system's own instance is neither used nor touched.
+    Started again after a stop, it answers at the same port, with all that it kept.
     """
 
     def __init__(self, home: Path) -> None:
         self._home = home
+        self._ports: tuple[int, int, int] | None = None
         self._processes: list[OwnProcess] = []
+
+    @property
+    def pid(self) -> int:
+        """Of the package's script, whose child is the broker itself."""
+        assert self._processes, "only of a started broker"
+        return self._processes[-1].pid
 
     def start(self) -> Server:
         """Afterwards it answers at a free port to guest/guest."""
         program = _installed() or _install()
         self._home.mkdir(parents=True, exist_ok=True)
-        port, mapper, distribution = free_port(), free_port(), free_port()
+        self._ports = self._ports or (free_port(), free_port(), free_port())
+        port, mapper, distribution = self._ports
         env = {
             **os.environ,
             "HOME": str(self._home),  # where Erlang keeps its cookie

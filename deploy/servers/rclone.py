@@ -4,6 +4,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,12 +15,16 @@ from deploy.servers.server import Server, ServerMissing
 
 
 class RcloneStore:
-    """Serves the folder `home`/objects as S3 with one bucket; key and secret are made once and kept beside it."""
+    """Serves the folder `home`/objects as S3 with one bucket; key and secret are made once and kept beside it.
+
+    Started again after a stop, it answers at the same port.
+    """
 
     def __init__(self, home: Path, bucket: str = "yurt") -> None:
         self._home = home
         self._bucket = bucket
         self._note = home / "rclone.pid"
+        self._port: int | None = None
         self._child: OwnProcess | None = None
 
     @property
@@ -35,9 +40,9 @@ class RcloneStore:
         (objects / self._bucket).mkdir(parents=True, exist_ok=True)
         end_leftover(self._note)
         key, secret = self._credentials()
-        port = free_port()
+        self._port = self._port or free_port()
         self._child = OwnProcess(
-            [program, "serve", "s3", str(objects), "--addr", f"127.0.0.1:{port}", "--config", os.devnull],
+            [program, "serve", "s3", str(objects), "--addr", f"127.0.0.1:{self._port}", "--config", os.devnull],
             log=self._home / "rclone.log",
             ready="Starting s3 server",
             env={
@@ -50,13 +55,13 @@ class RcloneStore:
         except ProcessFailed as failure:
             raise ServerMissing(f"No S3 endpoint. {failure}") from failure
         remember(self._note, self._child.pid)
-        url = f"http://{key}:{secret}@127.0.0.1:{port}/{self._bucket}"
+        url = f"http://{key}:{secret}@127.0.0.1:{self._port}/{self._bucket}"
         return Server("S3", f"rclone {_version(program)}", url, "from the wheel", self.stop)
 
-    def stop(self) -> None:
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Afterwards the endpoint is down; the objects stay."""
         if self._child is not None:
-            self._child.stop()
+            self._child.stop(number)
             self._note.unlink(missing_ok=True)
 
     def _credentials(self) -> tuple[str, str]:

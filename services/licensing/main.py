@@ -21,6 +21,7 @@ from shared.runtime.health import health_routes
 from shared.runtime.http import require_service_token
 from shared.runtime.repeated import repeated
 from shared.runtime.settings import BrokerSettings, SettingsInvalid, load_all
+from shared.runtime.silence import watched_at_both_ends, watched_broker
 
 NAME = "licensing"
 
@@ -28,6 +29,7 @@ NAME = "licensing"
 def create_app(settings: AllSettings, bus: Bus) -> FastAPI:
     """The service; inside its lifespan the database is migrated, events are taken and given, lapses noticed."""
     url = database.service_database_url(settings.postgres.postgres_url, NAME, settings.postgres.database_prefix)
+    url = watched_at_both_ends(url, settings.postgres.silence)
     engine = database.create_engine(url)
     sessions = database.sessions(engine)
     tracing = telemetry.setup(NAME, settings.telemetry)
@@ -65,7 +67,8 @@ async def serve() -> None:
     if broker.amqp_url is None:
         raise SettingsInvalid(["YURT_AMQP_URL: needed by a service that runs in a process of its own"])
     policy = RetryPolicy(broker.retry_delays)
-    bus = RabbitBus(broker.amqp_url, broker.amqp_prefix, policy=policy, prefetch=broker.prefetch)
+    url = watched_broker(broker.amqp_url, broker.silence)
+    bus = RabbitBus(url, broker.amqp_prefix, policy=policy, prefetch=broker.prefetch)
     try:
         app = create_app(settings, bus)
         await uvicorn.Server(uvicorn.Config(app, host=settings.service.host, port=settings.service.port)).serve()

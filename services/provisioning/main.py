@@ -23,6 +23,7 @@ from shared.runtime.health import health_routes
 from shared.runtime.http import require_service_token
 from shared.runtime.repeated import repeated
 from shared.runtime.settings import BrokerSettings, SettingsInvalid, load_all
+from shared.runtime.silence import watched_at_both_ends, watched_broker
 
 NAME = "provisioning"
 
@@ -30,6 +31,7 @@ NAME = "provisioning"
 def create_app(settings: AllSettings, bus: Bus, hasher: PasswordHasher | None = None) -> FastAPI:
     """The service; in its lifespan the database is migrated, events taken and given, stuck preparations given up."""
     url = database.service_database_url(settings.postgres.postgres_url, NAME, settings.postgres.database_prefix)
+    url = watched_at_both_ends(url, settings.postgres.silence)
     engine = database.create_engine(url)
     sessions = database.sessions(engine)
     tracing = telemetry.setup(NAME, settings.telemetry)
@@ -69,7 +71,8 @@ async def serve() -> None:
     if broker.amqp_url is None:
         raise SettingsInvalid(["YURT_AMQP_URL: needed by a service that runs in a process of its own"])
     policy = RetryPolicy(broker.retry_delays)
-    bus = RabbitBus(broker.amqp_url, broker.amqp_prefix, policy=policy, prefetch=broker.prefetch)
+    url = watched_broker(broker.amqp_url, broker.silence)
+    bus = RabbitBus(url, broker.amqp_prefix, policy=policy, prefetch=broker.prefetch)
     try:
         app = create_app(settings, bus)
         await uvicorn.Server(uvicorn.Config(app, host=settings.service.host, port=settings.service.port)).serve()

@@ -15,6 +15,7 @@ from services.snapshot_builder.tables import BaseImage, Job, StoredPackage
 from services.snapshot_builder.workshop import Workshop
 from services.snapshot_builder.write_package import write_package
 from shared.replication.image import ImageDamaged, verify
+from shared.runtime.silence import watched
 
 FILENAME = "Автономная работа.zip"
 
@@ -27,9 +28,8 @@ async def build_package(workshop: Workshop, job: Job, folder: Path, steps: Build
     await workshop.objects.ensure_bucket()  # no long reading for nothing while the store is away
     source = await read_application(workshop.provisioning, job.application)
     organisations = None if job.organisations is None else tuple(job.organisations)
-    cut = Cut(
-        job.application, source, workshop.connections.resolve(source.connection), organisations, job.scope_version
-    )
+    url = watched(workshop.connections.resolve(source.connection), workshop.connections.silence)
+    cut = Cut(job.application, source, url, organisations, job.scope_version)
     replica = folder / "infobase.db"
     base = await obtain_base_image(workshop, cut, job.workplace, replica, steps)
     total = sum(base.rows.values())

@@ -22,6 +22,7 @@ from shared.runtime.health import health_routes
 from shared.runtime.http import service_client
 from shared.runtime.problem import install
 from shared.runtime.settings import BrokerSettings, SettingsInvalid, load_all
+from shared.runtime.silence import watched_broker
 from shared.runtime.telemetry import setup
 
 
@@ -63,7 +64,8 @@ async def serve() -> None:
     if broker.amqp_url is None:
         raise SettingsInvalid(["YURT_AMQP_URL: needed by a service that runs in a process of its own"])
     policy = RetryPolicy(broker.retry_delays)
-    bus = RabbitBus(broker.amqp_url, broker.amqp_prefix, policy=policy, prefetch=broker.prefetch)
+    url = watched_broker(broker.amqp_url, broker.silence)
+    bus = RabbitBus(url, broker.amqp_prefix, policy=policy, prefetch=broker.prefetch)
     service = settings.service
     try:
         async with service_client(settings.builder.provisioning_url, service.service_token) as provisioning:

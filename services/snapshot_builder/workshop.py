@@ -12,6 +12,7 @@ from services.snapshot_builder.wake_up import WakeUps
 from shared.runtime.database import Sessions, create_engine, service_database_url, sessions
 from shared.runtime.objects import Objects
 from shared.runtime.settings import ConnectionSettings
+from shared.runtime.silence import watched_at_both_ends
 
 SERVICE = "snapshot-builder"
 
@@ -33,8 +34,9 @@ class Workshop:
 
 def open_workshop(settings: SnapshotBuilderSettings, provisioning: httpx.AsyncClient) -> Workshop:
     """Nothing is connected yet; the folders under `home` exist. The caller disposes of the engine."""
-    url = service_database_url(settings.postgres.postgres_url, SERVICE, settings.postgres.database_prefix)
-    engine = create_engine(url)
+    postgres = settings.postgres
+    url = service_database_url(postgres.postgres_url, SERVICE, postgres.database_prefix)
+    engine = create_engine(watched_at_both_ends(url, postgres.silence))
     home = settings.service.home / SERVICE
     work = home / "work"
     work.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ from shared.replication.problem import ProtocolProblem
 from shared.replication.session import configure
 from shared.runtime.problem import Problem
 from shared.runtime.settings import ConnectionSettings
+from shared.runtime.silence import watched
 
 T = TypeVar("T")
 Connection = psycopg.Connection[Any]
@@ -118,7 +119,7 @@ class ApplicationDatabases:
             pool = self._pools.get(name)
             if pool is None:
                 pool = ConnectionPool(
-                    self._connections.resolve(name),
+                    watched(self._connections.resolve(name), self._connections.silence),
                     min_size=0,
                     max_size=self._size,
                     timeout=self._seconds,

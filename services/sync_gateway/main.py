@@ -30,6 +30,7 @@ from shared.runtime.http import service_client
 from shared.runtime.objects import Objects
 from shared.runtime.repeated import repeated
 from shared.runtime.settings import BrokerSettings, ServiceSettings, SettingsInvalid, load_all
+from shared.runtime.silence import watched_at_both_ends, watched_broker
 
 NAME = "sync-gateway"
 TIDY_EVERY = 30.0
@@ -46,6 +47,7 @@ def create_app(
     The caller closes the clients of the other services, and the bus.
     """
     url = database.service_database_url(settings.postgres.postgres_url, NAME, settings.postgres.database_prefix)
+    url = watched_at_both_ends(url, settings.postgres.silence)
     engine = database.create_engine(url)
     door = settings.door
     parts = Parts(
@@ -112,7 +114,8 @@ async def serve() -> None:
     if broker.amqp_url is None:
         raise SettingsInvalid(["YURT_AMQP_URL: needed by a service that runs in a process of its own"])
     policy = RetryPolicy(broker.retry_delays)
-    bus = RabbitBus(broker.amqp_url, broker.amqp_prefix, policy=policy, prefetch=broker.prefetch)
+    url = watched_broker(broker.amqp_url, broker.silence)
+    bus = RabbitBus(url, broker.amqp_prefix, policy=policy, prefetch=broker.prefetch)
     service = settings.service
     try:
         async with (

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
@@ -13,6 +14,18 @@ CONNECT_SECONDS = 10
 PAUSE_FIRST, PAUSE_LONGEST = 0.2, 5.0
 
 _log = logging.getLogger(__name__)
+
+
+@contextmanager
+def broken_off() -> Iterator[None]:
+    """A cancellation that nobody asked for is a `ConnectionError`: so aiormq ends who waits on a line it gave up."""
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ConnectionResetError("the broker was not heard of any more") from error
 
 
 class Link:
@@ -60,23 +73,27 @@ class Link:
         pause = PAUSE_FIRST
         while True:
             try:
-                connection = await aio_pika.connect(
-                    self._url, timeout=CONNECT_SECONDS, client_properties={"connection_name": self._name}
-                )
-                async with connection:
-                    channels = await self._set_up(connection)
-                    closings = [connection.closed(), *(channel.closed() for channel in channels)]
-                    self._ready.set()
-                    pause = PAUSE_FIRST
-                    lost = [asyncio.ensure_future(closed) for closed in closings]
-                    try:
-                        await asyncio.wait(lost, return_when=asyncio.FIRST_COMPLETED)
-                    finally:
-                        self._ready.clear()
-                        for future in lost:
-                            future.cancel()
+                with broken_off():
+                    connection = await aio_pika.connect(
+                        self._url, timeout=CONNECT_SECONDS, client_properties={"connection_name": self._name}
+                    )
+                    async with connection:
+                        channels = await self._set_up(connection)
+                        closings = [connection.closed(), *(channel.closed() for channel in channels)]
+                        self._ready.set()
+                        pause = PAUSE_FIRST
+                        await self._until_lost(closings)
                 _log.warning("%s: the broker closed the connection; making it again", self._name)
             except BROKER_ERRORS as error:
                 _log.warning("%s: no broker (%s: %s); trying again", self._name, type(error).__name__, error)
             await asyncio.sleep(pause)
             pause = min(pause * 2, PAUSE_LONGEST)
+
+    async def _until_lost(self, closings: Sequence[Awaitable[object]]) -> None:
+        lost = [asyncio.ensure_future(closed) for closed in closings]
+        try:
+            await asyncio.wait(lost, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._ready.clear()
+            for future in lost:
+                future.cancel()

@@ -15,7 +15,7 @@ from shared.messaging import letters
 from shared.messaging.bus import BusUnavailable
 from shared.messaging.consumer import GRACE_SECONDS, RetryPolicy, Subscription
 from shared.messaging.dead_letters import DeadLetter
-from shared.messaging.link import BROKER_ERRORS, Link
+from shared.messaging.link import BROKER_ERRORS, Link, broken_off
 from shared.messaging.rabbit_consumer import RabbitConsumer
 from shared.messaging.topology import Names, declare_exchanges
 from shared.runtime.database import Sessions
@@ -181,7 +181,8 @@ class RabbitBus:
 def _broker_errors() -> Iterator[None]:
     """What the broker refuses or breaks off is `BusUnavailable`."""
     try:
-        yield
+        with broken_off():
+            yield
     except BROKER_ERRORS as error:
         raise BusUnavailable(f"the broker did not do it: {type(error).__name__}") from error
 

@@ -11,7 +11,7 @@ from aio_pika.exceptions import DeliveryError
 
 from shared.messaging import letters
 from shared.messaging.consumer import Dead, Done, Retry, RetryPolicy, Subscription, Verdict, deliver
-from shared.messaging.link import BROKER_ERRORS, Link
+from shared.messaging.link import BROKER_ERRORS, Link, broken_off
 from shared.messaging.topology import Names, declare_service
 from shared.runtime.database import Sessions
 
@@ -54,7 +54,8 @@ class RabbitConsumer:
         if self._link.ready:
             for queue, tag in self._tags:
                 try:
-                    await queue.cancel(tag)
+                    with broken_off():
+                        await queue.cancel(tag)
                 except BROKER_ERRORS as error:
                     _log.info("%s: %s was gone already (%s)", self._service, queue.name, type(error).__name__)
         if self._running:
@@ -84,7 +85,8 @@ class RabbitConsumer:
             assert task is not None
             self._running.add(task)
             try:
-                await self._settle(consumer, channel, message, await self._verdict(consumer, message))
+                with broken_off():
+                    await self._settle(consumer, channel, message, await self._verdict(consumer, message))
             except BROKER_ERRORS as error:
                 # Not acknowledged: it comes again, and the inbox knows whether its effect is there.
                 _log.warning("%s/%s: not settled (%s)", self._service, consumer, type(error).__name__)

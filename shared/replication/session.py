@@ -4,6 +4,8 @@ from typing import Any
 
 from psycopg import Connection
 
+from shared.runtime.silence import watching
+
 # How values are printed is part of the contract (protocol.md, Values), so it must not depend on a role's settings.
 # Row security must not hide rows silently: a role that is subject to it gets an error instead.
 _SETTINGS = (
@@ -23,6 +25,7 @@ def configure(conn: Connection[Any]) -> None:
     """
     conn.autocommit = True
     conn.execute(_SETTINGS)
+    conn.execute(watching(conn.info).encode())
 
 
 def connect(url: str) -> Connection[Any]:

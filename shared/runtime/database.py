@@ -39,14 +39,19 @@ async def migrate(service_package: str, url: str) -> None:
     await anyio.to_thread.run_sync(_migrate, service_package, url)
 
 
-def create_engine(url: str, pool_size: int = 5) -> AsyncEngine:
+def create_engine(url: str, pool_size: int = 5, wait: float = 10) -> AsyncEngine:
     """An engine on psycopg; the caller disposes of it. Its errors show no parameters: no values in logs.
 
     It keeps `pool_size` connections and opens at most three times as many: four services fit into the 100 connections
-    of a PostgreSQL as it comes.
+    of a PostgreSQL as it comes. Who has got none after `wait` seconds is told so (`TimeoutError` of SQLAlchemy).
     """
     return create_async_engine(
-        _with_driver(url), pool_size=pool_size, max_overflow=2 * pool_size, pool_pre_ping=True, hide_parameters=True
+        _with_driver(url),
+        pool_size=pool_size,
+        max_overflow=2 * pool_size,
+        pool_timeout=wait,
+        pool_pre_ping=True,
+        hide_parameters=True,
     )
 
 
@@ -100,4 +105,5 @@ def _with_driver(url: str) -> URL:
 
 
 def _rendered(url: URL) -> str:
-    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+    place, mark, query = url.set(drivername="postgresql").render_as_string(hide_password=False).partition("?")
+    return f"{place}{mark}{query.replace('+', '%20')}"  # libpq reads no + as a space

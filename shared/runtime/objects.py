@@ -13,8 +13,10 @@ import certifi
 import urllib3
 from minio import Minio
 from minio.error import InvalidResponseError, S3Error, ServerError
+from urllib3.connection import HTTPConnection
 
 from shared.runtime.settings import ObjectSettings
+from shared.runtime.silence import socket_options
 
 T = TypeVar("T")
 
@@ -72,6 +74,7 @@ class Objects:
             http_client=_Connections(
                 timeout=urllib3.Timeout(connect=5, read=60),
                 maxsize=32,
+                socket_options=[*HTTPConnection.default_socket_options, *socket_options(settings.silence)],
                 cert_reqs="CERT_REQUIRED",
                 ca_certs=certifi.where(),
                 retries=urllib3.Retry(total=3, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),

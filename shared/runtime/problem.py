@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as NoneFree
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -81,6 +82,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _render_invalid_request)
     app.add_exception_handler(HTTPException, _render_http_exception)
     app.add_exception_handler(OperationalError, _render_database_away)
+    app.add_exception_handler(NoneFree, _render_database_away)
     app.add_middleware(_LastResort)
 
 
@@ -114,8 +116,7 @@ async def _render_http_exception(request: Request, error: Exception) -> Response
 
 
 async def _render_database_away(request: Request, error: Exception) -> Response:
-    assert isinstance(error, OperationalError)
-    _log.warning("no database for %s %s: %s", request.method, request.url.path, error.orig)
+    _log.warning("no database for %s %s: %s", request.method, request.url.path, getattr(error, "orig", None) or error)
     return response(database_away(), request.headers)
 
 

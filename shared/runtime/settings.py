@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.runtime.problem import Problem
+from shared.runtime.silence import SILENCE
 
 PREFIX = "YURT_"
 
@@ -26,7 +27,13 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
-class PostgresSettings(Settings):
+class LineSettings(Settings):
+    """Lines to PostgreSQL, broker and object store: one on which nothing was heard for `silence` seconds is lost."""
+
+    silence: float = Field(default=SILENCE, ge=1)
+
+
+class PostgresSettings(LineSettings):
     """The server of the services' own databases; each service has the database `<database_prefix>_<service>` there."""
 
     postgres_url: str = Field(repr=False)
@@ -38,7 +45,7 @@ class PostgresSettings(Settings):
         return _postgresql(url)
 
 
-class BrokerSettings(Settings):
+class BrokerSettings(LineSettings):
     """`amqp_url` None: events go from outbox to handlers in process. `retry_delays`: seconds, written `1,4,16`."""
 
     amqp_url: str | None = Field(default=None, repr=False)
@@ -59,7 +66,7 @@ class BrokerSettings(Settings):
         return delays.split(",") if isinstance(delays, str) else delays
 
 
-class ObjectSettings(Settings):
+class ObjectSettings(LineSettings):
     """An S3 endpoint: `http(s)://key:secret@host:port/bucket`, key and secret percent-encoded where needed."""
 
     s3_url: str = Field(repr=False)
@@ -117,7 +124,7 @@ class TelemetrySettings(Settings):
     otlp_endpoint: str | None = None
 
 
-class ConnectionSettings(Settings):
+class ConnectionSettings(LineSettings):
     """Application databases by name: `YURT_CONNECTION_<NAME>` is a PostgreSQL URL, name in capitals, `-` as `_`."""
 
     model_config = SettingsConfigDict(env_nested_delimiter="_", env_nested_max_split=1)

@@ -75,6 +75,16 @@ def test_a_killed_server_has_lost_nothing_at_the_next_start(passable_folder: Pat
         server.stop()
 
 
+def test_a_server_started_again_answers_at_the_same_port(passable_folder: Path) -> None:
+    for server in (WheelPostgres(passable_folder / "postgres", forgetful=True), RcloneStore(passable_folder / "store")):
+        try:
+            first = server.start().url
+            server.stop()
+            assert server.start().url == first
+        finally:
+            server.stop()
+
+
 def test_an_s3_endpoint_left_behind_is_ended_by_the_next_start(tmp_path: Path) -> None:
     first = RcloneStore(tmp_path)
     left = psutil.Process(first.start() and first.pid)

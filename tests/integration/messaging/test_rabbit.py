@@ -6,11 +6,15 @@ from typing import Any
 
 import aio_pika
 import pytest
+from aio_pika.abc import AbstractChannel, AbstractConnection
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.contracts.envelope import Envelope
 from shared.messaging.bus import Bus, BusUnavailable
+from shared.messaging.link import Link
 from shared.messaging.topology import Names
+from shared.runtime.silence import watched_broker
+from tests.chaos.outages.line import Line as SilentLine
 from tests.integration.messaging.conftest import QUICKLY, Buses
 from tests.integration.messaging.events import LampLit
 from tests.integration.messaging.line import Line
@@ -56,6 +60,41 @@ async def test_events_recorded_while_the_broker_is_away_arrive_when_it_is_back(
         await lamps.until_published()
         await shop.until("SELECT count(*) FROM effects WHERE lamp <> 'while it breaks'", 21)
     assert await bus.dead_letters() == []
+
+
+async def test_events_go_on_after_the_line_to_the_broker_was_forgotten_without_a_word(
+    rabbit: Buses, amqp_url: str, lamps: Service, shop: Service
+) -> None:
+    with SilentLine(amqp_url).open() as line:
+        bus = rabbit.make(url=watched_broker(line.through(amqp_url), 1))
+        await start(bus, lamps, shop, shop.subscribe("light", LampLit))
+        async with lamps.relay(bus).running():
+            line.cut()
+            await lamps.record(LampLit(lamp="a"))
+            line.mend(forgetting=1)
+            await shop.until_effects(1)
+            await lamps.until_published()
+        await bus.close()
+
+
+async def test_a_link_that_is_forgotten_while_it_is_set_up_is_made_again(amqp_url: str) -> None:
+    with SilentLine(amqp_url).open() as line:
+        times = 0
+
+        async def set_up(connection: AbstractConnection) -> list[AbstractChannel]:
+            nonlocal times
+            times += 1
+            if times == 1:
+                line.cut()
+                line.mend(forgetting=1)
+            return [await connection.channel()]
+
+        link = Link(watched_broker(line.through(amqp_url), 1), "link of the tests", set_up)
+        try:
+            assert await link.open(PATIENCE)
+        finally:
+            await link.close()
+        assert times == 2
 
 
 async def test_a_line_that_breaks_again_and_again_loses_and_doubles_nothing(

@@ -6,13 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
 import psycopg
 import pytest
+from fastapi import FastAPI
 from psycopg import sql
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from shared.runtime import problem
 from shared.runtime.database import conninfo, create_engine, ensure_database, migrate, service_database_url, sessions
+from shared.runtime.health import health_routes
 
 FIRST = """
 revision = "0001"
@@ -76,6 +80,30 @@ def columns(url: str) -> list[str]:
 )
 def test_a_service_has_a_database_of_its_own_on_the_same_server(url: str, expected: str) -> None:
     assert service_database_url(url, "snapshot-builder") == expected
+
+
+async def test_a_service_whose_connections_all_wait_says_when_to_come_back(fresh_database: str) -> None:
+    engine = create_engine(fresh_database, pool_size=1, wait=0.01)
+    app = FastAPI()
+    problem.install(app)
+    app.include_router(health_routes(engine))
+
+    @app.get("/busy")
+    async def busy() -> None:
+        async with engine.connect():
+            raise AssertionError("there was one free")
+
+    held = [await engine.connect() for _ in range(3)]
+    try:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
+            for path in ("/busy", "/health/ready"):
+                answer = await client.get(path)
+                assert (answer.status_code, answer.json()["code"]) == (503, "service_unavailable")
+                assert answer.headers["Retry-After"] == "5"
+    finally:
+        for connection in held:
+            await connection.close()
+        await engine.dispose()
 
 
 async def test_a_database_is_made_once_however_many_ask(postgres_url: str, prefix: str) -> None:

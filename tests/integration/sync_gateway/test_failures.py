@@ -1,23 +1,28 @@
 """Parts that are away, and what comes late."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import psycopg
+import pytest
 from psycopg import sql
 from sqlmodel import col, select, update
 
+from services.sync_gateway.administration.kept_replies import ABANDONED_AFTER, Reply, reply_once
 from services.sync_gateway.administration.project_workplace import project_workplace
 from services.sync_gateway.exchange.complete_exchange import expire_exchanges
 from services.sync_gateway.tables import Exchange, KnownScope, Workplace
 from services.sync_gateway.tidy import release_histories
 from shared.contracts.provisioning import WorkplaceChanged
+from shared.runtime.problem import Problem
 from tests.integration.sync_gateway.stand import API, Stand, code
 from tests.integration.sync_gateway.test_exchanges import active, put
 
 
-def _allow(stand: Stand, postgres_url: str, *, connections: bool) -> None:
-    name = stand.application_url.rpartition("/")[2]
+def _allow(database_url: str, postgres_url: str, *, connections: bool) -> None:
+    name = database_url.rpartition("/")[2]
     with psycopg.connect(postgres_url, autocommit=True) as server:
         server.execute(
             sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(sql.Identifier(name), sql.Literal(connections))
@@ -30,7 +35,7 @@ async def test_an_application_database_that_is_away_is_503_and_comes_back(stand:
     client, workplace = await active(stand)
     anna = await stand.sign_in("anna")
     exchange = (await client.open(pending=1)).json()["id"]
-    _allow(stand, postgres_url, connections=False)
+    _allow(stand.application_url, postgres_url, connections=False)
     try:
         for answer in (
             await client.open(),
@@ -43,8 +48,62 @@ async def test_an_application_database_that_is_away_is_503_and_comes_back(stand:
         listed = await stand.client.get(f"{API}/applications", headers=anna)
         assert listed.json()["items"][0]["organisations"] is None
     finally:
-        _allow(stand, postgres_url, connections=True)
+        _allow(stand.application_url, postgres_url, connections=True)
     assert (await client.open(pending=1)).status_code == 201
+
+
+async def test_a_request_that_failed_while_the_database_was_away_may_be_sent_again_when_it_is_back(
+    stand: Stand, postgres_url: str
+) -> None:
+    times = 0
+
+    async def act() -> Reply:
+        nonlocal times
+        times += 1
+        if times == 1:
+            _allow(own_database(stand), postgres_url, connections=False)
+            raise Problem("service_unavailable", "It went away in the middle.")
+        return 202, {"time": times}
+
+    with pytest.raises(Problem, match="It went away"):
+        await reply_once(stand.app.state.parts.sessions, "anna", "key", ["wish"], act)
+    _allow(own_database(stand), postgres_url, connections=True)
+    assert await until_it_is_not_under_way(stand, act) == (202, {"time": 2})
+    assert times == 2
+
+
+async def test_an_answer_given_while_the_database_was_away_is_kept_when_it_is_back(
+    stand: Stand, postgres_url: str
+) -> None:
+    times = 0
+
+    async def act() -> Reply:
+        nonlocal times
+        times += 1
+        _allow(own_database(stand), postgres_url, connections=False)
+        return 202, {"time": times}
+
+    assert await reply_once(stand.app.state.parts.sessions, "anna", "key", ["wish"], act) == (202, {"time": 1})
+    _allow(own_database(stand), postgres_url, connections=True)
+    assert await until_it_is_not_under_way(stand, act) == (202, {"time": 1})
+    assert times == 1
+
+
+def own_database(stand: Stand) -> str:
+    """The gateway's."""
+    (url,) = (url for url in stand.databases if url.endswith("sync_gateway"))
+    return url
+
+
+async def until_it_is_not_under_way(stand: Stand, act: Callable[[], Awaitable[Reply]]) -> Reply:
+    """What the same request is answered once it counts as under way no longer, long before it counts as abandoned."""
+    async with asyncio.timeout(ABANDONED_AFTER.total_seconds() / 4):
+        while True:
+            try:
+                return await reply_once(stand.app.state.parts.sessions, "anna", "key", ["wish"], act)
+            except Problem as problem:
+                if problem.code != "request_in_progress":
+                    raise
 
 
 async def test_a_silent_exchange_expires_and_is_recorded(stand: Stand) -> None:
