@@ -5,10 +5,11 @@ APP ?= accounting_kz
 WORKERS ?= 2
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 N ?= 1
+KILLS ?= 20
 
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo serve up down scale check test format documents
+.PHONY: help demo serve up down scale check test crashes format documents
 
 help: ## lists the targets
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -48,6 +49,9 @@ test: $(BIN)/.dev ## all tests, on real PostgreSQL, RabbitMQ and S3; fails when 
 format: $(BIN)/.dev ## formats the Python files
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+crashes: $(BIN)/.dev ## kills service and program at every named place, KILLS=20 times each, under load
+	@YURT_CRASH_KILLS=$(KILLS) $(BIN)/pytest tests/chaos/crash_points -q -o timeout=7200
 
 documents: $(BIN)/.dev ## writes the documents that are generated from the code
 	$(BIN)/python -m deploy.documents

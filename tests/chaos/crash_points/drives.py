@@ -31,11 +31,14 @@ def kill_once(world: World, point: Point) -> None:
 
 
 def exchange(world: World, point: Point) -> None:
-    """All workplaces exchange at once while the cloud is written to; the second time there is little to bring."""
+    """All workplaces exchange at once while the cloud is written to; and once more, with a small change to bring."""
     _work(world)
-    with _killed(world, point), world.busy_cloud():
-        world.exchange()
-        world.exchange()
+    with _killed(world, point):
+        with world.busy_cloud():
+            world.exchange()
+        if not world.stack.service.struck():
+            world.sql("UPDATE items SET price = price + 1 WHERE id = 1")
+            world.exchange()
 
 
 def decision(world: World, point: Point) -> None:

@@ -13,6 +13,8 @@ from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 
+from services.sync_gateway import main as sync_gateway
+from services.sync_gateway import tidy
 from services.sync_gateway.administration import kept_replies
 from shared.messaging import relay
 from tests.chaos.crash_points.points import POINTS
@@ -45,6 +47,8 @@ def shorten_waits() -> None:
     """What a dead process held is free again after a second or two, not after half a minute or two minutes."""
     setattr(relay, "Pace", functools.partial(relay.Pace, lease=1, idle=2))  # noqa: B010 - mypy sees a type there
     kept_replies.ABANDONED_AFTER = timedelta(seconds=1)
+    tidy.DELTAS_KEPT = timedelta(seconds=20)
+    sync_gateway.SWEEP_EVERY = 2
 
 
 def _pass_on(child: int, number: int, _: object) -> None:

@@ -40,7 +40,9 @@ def complaints_of(world: World) -> Iterator[str]:
         yield from _rows(world, branch)
         yield from _messages(world, branch)
         yield from _local(branch)
+        yield from _kept_on_both_sides(world, branch)
     yield from _sums(world)
+    yield from _doubled(world)
     if letters := world.operator.call("GET", "/operator/v1/dead-letters")["items"]:
         yield f"dead letters: {letters}"
 
@@ -93,9 +95,9 @@ def _rows(world: World, branch: Branch) -> Iterator[str]:
         query = f"SELECT {columns} FROM {table} WHERE {_SCOPES[table]}"
         there = {_text(row) for row in world.cloud.execute(query.encode(), {"firms": firms})}
         for row in sorted(there - here):
-            yield f"{branch.name}: {table} lacks {row}"
+            yield f"{branch.name}: {table} of the replica lacks {row}"
         for row in sorted(here - there):
-            yield f"{branch.name}: {table} has {row}, which the service has not"
+            yield f"{branch.name}: {table} of the replica has {row}, which the service has not"
 
 
 def _text(row: tuple[Any, ...]) -> tuple[str, ...]:
@@ -143,6 +145,27 @@ def _local(branch: Branch) -> Iterator[str]:
         yield f"{branch.name}: {integrity}"
     if broken := branch.asked("PRAGMA foreign_key_check"):
         yield f"{branch.name}: broken references {broken}"
+
+
+def _kept_on_both_sides(world: World, branch: Branch) -> Iterator[str]:
+    """The workplace's own list has each of its problems once."""
+    query = "SELECT id::text FROM yurt.problems WHERE workplace = %s"
+    there = Counter(identity for (identity,) in world.sql(query, branch.identity))
+    here = Counter(identity for (identity,) in branch.asked("SELECT problem FROM yurt_problems"))
+    if here != there:
+        yield f"{branch.name}: problems only there {there - here}, problems only here {here - there}"
+
+
+def _doubled(world: World) -> Iterator[str]:
+    """Nothing that was ever written came in force twice; no key is leased to two."""
+    query = "SELECT note, count(*) FROM journal WHERE note <> 'shared' GROUP BY note HAVING count(*) > 1"
+    for note, count in world.sql(query):
+        yield f"{note!r} came in force {count} times"
+    query = """
+        SELECT first, last FROM (SELECT *, lag(last) OVER (PARTITION BY table_name ORDER BY first) AS former
+        FROM yurt.leases) AS leased WHERE former >= first"""
+    for first, last in world.sql(query):
+        yield f"keys {first} to {last} were leased twice"
 
 
 def _sums(world: World) -> Iterator[str]:

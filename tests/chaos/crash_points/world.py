@@ -4,7 +4,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -47,6 +47,7 @@ class World:
     person: Person
     home: Path
     prefix: str
+    store_url: str
     cloud: psycopg.Connection[Any]
     pool: ThreadPoolExecutor
     number: int = 0
@@ -169,7 +170,9 @@ class World:
                 lambda: cloud.execute(_FORGET_OLD),
             ]
             while not ending.wait(0.02):
-                random.choice(writes)()
+                # Somebody else's lines were booked in the other order: people would press again.
+                with suppress(psycopg.errors.DeadlockDetected):
+                    random.choice(writes)()
 
 
 # `uuid` of the note makes it one that nobody else writes; numbers as workplaces would not make them.
@@ -194,18 +197,20 @@ LIMIT greatest(0, (SELECT count(*) - 30 FROM orders WHERE note LIKE 'cloud%')))"
 def world(home: Path, postgres_url: str, s3_url: str, environment: dict[str, str]) -> Iterator[World]:
     """A stack of its own, one application attached, three workplaces that have exchanged once."""
     prefix = f"crash_{uuid4().hex[:10]}"
+    store_url = urlunsplit(urlsplit(s3_url)._replace(path=f"/{prefix.replace('_', '-')}"))
     settings = StackSettings(
         home=home / "stack",
         port=0,
         postgres_url=postgres_url,
         database_prefix=prefix,
-        s3_url=urlunsplit(urlsplit(s3_url)._replace(path=f"/{prefix.replace('_', '-')}")),
+        s3_url=store_url,
         amqp_url=None,
     )
     database = urlunsplit(urlsplit(postgres_url)._replace(path=f"/{prefix}_bazaar"))
-    with psycopg.connect(postgres_url, autocommit=True) as server:
-        server.execute(f'CREATE DATABASE "{prefix}_bazaar"'.encode())
     with ExitStack() as opened:
+        server = opened.enter_context(psycopg.connect(postgres_url, autocommit=True))
+        server.execute(f'CREATE DATABASE "{prefix}_bazaar"'.encode())
+        opened.callback(_drop_databases, server, prefix)
         cloud = opened.enter_context(psycopg.connect(database, autocommit=True))
         cloud.execute(bazaar.SCHEMA.encode())
         for firm, order in bazaar.SHARED.items():
@@ -215,7 +220,7 @@ def world(home: Path, postgres_url: str, s3_url: str, environment: dict[str, str
         operator = opened.enter_context(Operator(stack.url, stack.operator_token))
         pool = opened.enter_context(ThreadPoolExecutor(8))
         person: Any = None
-        made = World(stack, operator, person, home, prefix, cloud, pool)
+        made = World(stack, operator, person, home, prefix, store_url, cloud, pool)
         made.attach()
         user = {"full_name": "Somebody", "role": "administrator", "password": PASSWORD}
         operator.put(f"applications/{bazaar.CODE}/users/{LOGIN}", user)
@@ -224,3 +229,9 @@ def world(home: Path, postgres_url: str, s3_url: str, environment: dict[str, str
             made.branches.append(made.install(made.create(name, firms)))
         made.exchange()
         yield made
+
+
+def _drop_databases(server: psycopg.Connection[Any], prefix: str) -> None:
+    names = server.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [prefix]).fetchall()
+    for (name,) in names:
+        server.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
