@@ -36,7 +36,7 @@ class Edit:
 
 @dataclass
 class Branch:
-    """One workplace on a computer of its own; `firms` None: all."""
+    """One workplace on a computer of its own; `firms` None: all. `former`: problems of the computer before this one."""
 
     identity: str
     name: str
@@ -48,6 +48,7 @@ class Branch:
     turn: int = 0
     edits: list[Edit] = field(default_factory=list)
     orders: list[str] = field(default_factory=list)
+    former: set[str] = field(default_factory=set)
 
     def work(self) -> None:
         """A turn of edits in several transactions: new, changed, deleted, in dispute and refused ones."""
@@ -76,6 +77,17 @@ class Branch:
         """The leased keys are spent: the next opening brings others."""
         with self.opened() as replica, replica:
             replica.execute("DELETE FROM yurt_ranges")
+
+    def damage(self) -> None:
+        """A disk lost a row and made up another: nothing that anybody edited."""
+        with self.opened() as replica, replica:
+            replica.execute("INSERT INTO yurt_paused VALUES (1)")
+            replica.execute("DELETE FROM lines WHERE id IN (SELECT id FROM lines ORDER BY id LIMIT 1)")
+            replica.execute(
+                "INSERT INTO orders (id, firm, number, note) SELECT ?, firm, ?, '' FROM orders LIMIT 1",
+                (str(uuid4()), str(uuid4())),
+            )
+            replica.execute("DELETE FROM yurt_paused")
 
     def forget_token(self) -> None:
         """The next exchange has to sign in."""

@@ -41,6 +41,13 @@ def exchange(world: World, point: Point) -> None:
             world.exchange()
 
 
+def signing_in(world: World, point: Point) -> None:
+    """As `exchange`; the workplaces have no token any more."""
+    for branch in world.branches:
+        branch.forget_token()
+    exchange(world, point)
+
+
 def decision(world: World, point: Point) -> None:
     """A conflict is decided for the workplace, while the others exchange."""
     branch = world.branches[0]
@@ -86,6 +93,22 @@ def ending(world: World, point: Point) -> None:
     _created_and_ended(world, at_ending=point)
 
 
+def reissue(world: World, point: Point) -> None:
+    """A workplace moves to another computer: the former one uploads, the new one goes on from its package."""
+    _work(world)
+    branch, *others = world.branches
+    with _killed(world, point), world.busy_cloud():
+        load = world.pool.submit(world.exchange, others)
+        world.insist(world.person.http, "POST", f"workplaces/{branch.identity}/reissue")
+        load.result(PATIENCE)
+        _wait_for_point(world, point)
+    workplace = world.packaged(branch.identity)
+    assert branch.exchange().resync == "reissued"
+    branch.former = oracle.problems_of(world, branch)
+    branch.computer = world.download(workplace)
+    branch.exchange()
+
+
 def upgrade(world: World, point: Point) -> None:
     """The application gets another version while replicas hold unsent edits in the words of the former one."""
     _work(world)
@@ -113,6 +136,14 @@ def program(world: World, point: Point) -> None:
     _work(world)
     with world.busy_cloud():
         _program_killed(world, point)
+
+
+def program_repair(world: World, point: Point) -> None:
+    """As `program`, in the exchange that repairs a replica which lost rows and has others by nobody's edit."""
+    victim = world.branches[0]
+    victim.damage()
+    assert victim.exchange(prove=True).differing
+    program(world, point)
 
 
 def program_upgrade(world: World, point: Point) -> None:
@@ -233,14 +264,17 @@ def _run_program(branch: Branch, point: Point | None) -> int:
 
 DRIVES: dict[str, Callable[[World, Point], None]] = {
     "exchange": exchange,
+    "signing in": signing_in,
     "decision": decision,
     "retention": retention,
     "creation": creation,
     "ending": ending,
+    "reissue": reissue,
     "upgrade": upgrade,
     "restore": restore,
     "activation": activation,
     "program": program,
+    "program repair": program_repair,
     "program upgrade": program_upgrade,
     "program restore": program_restore,
 }

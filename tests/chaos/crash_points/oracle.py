@@ -148,12 +148,17 @@ def _local(branch: Branch) -> Iterator[str]:
 
 
 def _kept_on_both_sides(world: World, branch: Branch) -> Iterator[str]:
-    """The workplace's own list has each of its problems once."""
-    query = "SELECT id::text FROM yurt.problems WHERE workplace = %s"
-    there = Counter(identity for (identity,) in world.sql(query, branch.identity))
+    """The list on the computer has each problem once that came up there."""
+    there = Counter(problems_of(world, branch) - branch.former)
     here = Counter(identity for (identity,) in branch.asked("SELECT problem FROM yurt_problems"))
     if here != there:
         yield f"{branch.name}: problems only there {there - here}, problems only here {here - there}"
+
+
+def problems_of(world: World, branch: Branch) -> set[str]:
+    """Their ids, as the service has them."""
+    query = "SELECT id::text FROM yurt.problems WHERE workplace = %s"
+    return {identity for (identity,) in world.sql(query, branch.identity)}
 
 
 def _doubled(world: World) -> Iterator[str]:

@@ -9,6 +9,7 @@ from tests.chaos.crash_points.strikes import Point, always
 Only = Callable[[tuple[Any, ...], Any], bool]
 
 _REPLICATION = "shared.replication"
+_ACCESS = "services.sync_gateway.access"
 _EXCHANGE = "services.sync_gateway.exchange"
 _HTTP = "services.sync_gateway.http"
 _TAKE_OVER = "services.sync_gateway.administration.change_workplaces:take_over"
@@ -64,18 +65,23 @@ def _with_token(arguments: tuple[Any, ...], _: Any) -> bool:
 
 
 _exchange = _Drive("exchange")
+_signing_in = _Drive("signing in")
 _decision = _Drive("decision")
 _retention = _Drive("retention")
 _creation = _Drive("creation")
 _ending = _Drive("ending")
+_reissue = _Drive("reissue")
 _upgrade = _Drive("upgrade")
 _restore = _Drive("restore")
 _activation = _Drive("activation")
 _program = _Drive("program")
+_program_repair = _Drive("program repair")
 _program_upgrade = _Drive("program upgrade")
 _program_restore = _Drive("program restore")
 
 POINTS = (
+    _signing_in.after("activation: token given, before COMMIT", f"{_ACCESS}.activate_workplace:issue"),
+    _signing_in.after("activation: committed, not answered", f"{_HTTP}.activation:activate_workplace"),
     _exchange.after("opening: keys leased, no exchange yet", f"{_REPLICATION}.ranges:lease", _leases),
     _exchange.after("opening: exchange written, before COMMIT", f"{_EXCHANGE}.open_exchange:supersede"),
     _exchange.after("opening: committed, not answered", f"{_HTTP}.exchanges:open_exchange"),
@@ -122,6 +128,9 @@ POINTS = (
     _ending.before("ending: workplace deleted, gateway does not know", _TAKE_OVER),
     _ending.after("ending: seat released, event not settled", _DELIVER, _consumer("release_seat")),
     _ending.after("ending: packages ended, event not settled", _DELIVER, _consumer("end-workplace")),
+    _reissue.before("reissue: package ordered, gateway does not know", _TAKE_OVER),
+    _reissue.after("reissue: package uploaded, not recorded", f"{_BUILDER}.run_job:build_package"),
+    _reissue.after("reissue: package stored, event not settled", _DELIVER, _consumer("store_package")),
     _upgrade.after("upgrade: capture installed, provisioning does not know", f"{_REPLICATION}.capture:install"),
     _upgrade.after("upgrade: schema worked out, not answered", f"{_HTTP}.exchanges:offer_schema"),
     _restore.after("restore: new generation, provisioning does not know", f"{_REPLICATION}.capture:restored"),
@@ -130,6 +139,8 @@ POINTS = (
     _program.after("program: keys stored, before COMMIT", f"{_ENGINE}.ranges:lease"),
     _program.after("program: frozen, before COMMIT", f"{_ENGINE}.freeze:freeze_within"),
     _program.after("program: frozen, not sent", f"{_ENGINE}.push:freeze"),
+    _program.after("program: message halved, before COMMIT", f"{_ENGINE}.outbox:halve"),
+    _program.after("program: message halved, not sent", f"{_ENGINE}.push:_shrink"),
     _program.after("program: sent, not settled", f"{_ENGINE}.service:Service.send_message"),
     _program.after("program: settled, before COMMIT", f"{_ENGINE}.outbox:drop"),
     _program.after("program: settled", f"{_ENGINE}.push:_settle"),
@@ -140,6 +151,8 @@ POINTS = (
     _program.after("program: apply, before COMMIT", f"{_ENGINE}.replica:Replica.put", _puts("scope_version")),
     _program.after("program: applied, not completed", f"{_ENGINE}.exchange:pull"),
     _program.after("program: completed, nothing noted", f"{_ENGINE}.exchange:_complete"),
+    _program_repair.after("program: strays removed, rows not repaired", f"{_ENGINE}.apply:_remove"),
+    _program_repair.after("program: repaired, not completed", f"{_ENGINE}.exchange:pull"),
     _program_upgrade.after("program: schema, in the middle of the SQL", f"{_ENGINE}.apply:statements", nth=3),
     _program_upgrade.after("program: schema changed, rows not applied", f"{_ENGINE}.apply:_change_schema"),
     _program_upgrade.after("program: new schema applied, not completed", f"{_ENGINE}.exchange:pull"),

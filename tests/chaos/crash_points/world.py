@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -31,6 +31,7 @@ SETTINGS = {
     "YURT_BUILD_SWEEP_INTERVAL": "2",
     "YURT_BUILD_LEFTOVER_AGE": "10",
     "YURT_DELTA_DIRECT_LIMIT": "3000",  # a turn's delta is a file, a single change is not
+    "YURT_MESSAGE_AGGREGATES": "3",  # a turn's message is refused and goes in halves
     "YURT_HISTORY_INTERVAL": "1",
     "YURT_HISTORY_KEEP": "1",
     "YURT_APPLICATION_BINDS_FOR": "0",
@@ -124,16 +125,29 @@ class World:
         """How many are used."""
         return int(self.insist(self.person.http, "GET", f"applications/{bazaar.CODE}")["seats"]["used"])
 
-    def install(self, workplace: dict[str, Any]) -> Branch:
-        """The workplace's package downloaded, whole, and unzipped on a computer of its own."""
-        assert workplace["state"] == "ready", workplace["reason"]
-        folder = self.home / workplace["id"]
+    def packaged(self, identity: str) -> dict[str, Any]:
+        """The workplace, once it has a package."""
+        until = monotonic() + PATIENCE
+        while (workplace := self.workplace(identity))["package"] is None:
+            assert monotonic() < until, workplace
+            sleep(0.05)
+        return workplace
+
+    def download(self, workplace: dict[str, Any]) -> Computer:
+        """The workplace's package, whole, unzipped on a computer of its own."""
+        assert workplace["package"], workplace["reason"]
+        folder = self.home / uuid4().hex
         folder.mkdir()
         file = folder / "package.zip"
         self.person.download_part(workplace["id"], file)
         computer = Computer(folder / "workplace", folder / "computer")
         computer.unzip(file)
         assert not computer.damaged()
+        return computer
+
+    def install(self, workplace: dict[str, Any]) -> Branch:
+        """The workplace in use for the first time."""
+        computer = self.download(workplace)
         firms = tuple(workplace["organisations"]) if workplace["organisations"] is not None else None
         service = self.stack.service
         return Branch(workplace["id"], workplace["name"], firms, LOGIN, PASSWORD, computer, service)
