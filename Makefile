@@ -8,10 +8,11 @@ N ?= 1
 HISTORIES ?= 300
 HOURS ?= 1
 SECONDS ?= 30
+KILLS ?= 20
 
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo serve up down scale check test property torture planted outages format documents
+.PHONY: help demo serve up down scale check test property torture planted outages crashes format documents
 
 help: ## lists the targets
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -63,6 +64,9 @@ outages: $(BIN)/.dev ## each server stopped, and cut off, for SECONDS=30 under 2
 format: $(BIN)/.dev ## formats the Python files
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+crashes: $(BIN)/.dev ## kills service and program at every named place, KILLS=20 times each, under load
+	@YURT_CRASH_KILLS=$(KILLS) $(BIN)/pytest tests/chaos/crash_points -q -o timeout=7200
 
 documents: $(BIN)/.dev ## writes the documents that are generated from the code
 	$(BIN)/python -m deploy.documents
