@@ -5,7 +5,7 @@ import shutil
 import sqlite3
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPResponse
 from pathlib import Path
@@ -30,6 +30,19 @@ WRITTEN_AT = {"past": "1999-01-01T00:00:00.000000Z", "future": "2099-01-01T00:00
 
 class Killed(BaseException):
     """The program is gone between two steps: nothing it does afterwards happens."""
+
+
+class Hands:
+    """Somebody goes on working while the program exchanges: what he does before a given request."""
+
+    def __init__(self, request: int, work: Callable[[], object]) -> None:
+        self.left = request
+        self.work = work
+
+    def request(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self.work()
 
 
 class Heart:
@@ -67,10 +80,13 @@ class MortalService(Service):
     """Dies before a request, or when it was answered."""
 
     heart = Heart(None)
+    hands: Hands | None = None
 
     @contextmanager
     def open(self, *arguments: Any, **named: Any) -> Iterator[HTTPResponse]:
         self.heart.beat()
+        if self.hands:
+            self.hands.request()
         with super().open(*arguments, **named) as response:
             self.heart.beat()
             yield response
@@ -122,12 +138,12 @@ class Desk:
 
     # Exchanges
 
-    def exchange(self, *, beats: int | None = None, prove: bool = False) -> Outcome | str:
+    def exchange(self, *, beats: int | None = None, prove: bool = False, hands: Hands | None = None) -> Outcome | str:
         """One try, as a schedule makes it: what it did, or the code of what went wrong."""
         heart = Heart(beats)
         try:
             with self.opened(heart) as replica:
-                return self._exchange(replica, heart, prove=prove)
+                return self._exchange(replica, heart, hands, prove=prove)
         except Killed:
             self.befell["killed"] += 1
             return "killed"
@@ -135,10 +151,10 @@ class Desk:
             self.befell[error.code] += 1
             return error.code
 
-    def _exchange(self, replica: MortalReplica, heart: Heart, *, prove: bool) -> Outcome:
+    def _exchange(self, replica: MortalReplica, heart: Heart, hands: Hands | None, *, prove: bool) -> Outcome:
         begun = set(self.unanswered)
         service = self.service(replica)
-        service.heart = heart
+        service.heart, service.hands = heart, hands
         if service.token is None:
             activate(replica, service, self.home, self.login, self.password)
         outcome = self._signed_in(replica, service, heart, prove=prove)

@@ -10,6 +10,7 @@ from typing import Any, cast
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from tests.chaos.histories.desk import Hands
 from tests.chaos.histories.line import FAULTS
 from tests.chaos.histories.world import AREAS, DESKS, SCOPES, Place, World
 
@@ -107,6 +108,9 @@ class Histories(RuleBasedStateMachine):
         place.desk.edit(self.world.ledger, rng, self.world.bazaar.seen_so_far())
 
     def exchange(self, place: Place, rng: random.Random, **how: Any) -> None:
+        """Every second time somebody goes on working meanwhile."""
+        if rng.random() < 0.5:
+            how["hands"] = Hands(rng.randrange(1, 5), lambda: self.something_to_send(place, rng))
         with self.world.bazaar.not_in_the_way(self.world.ledger, commit=rng.random() < 0.5):
             place.desk.exchange(**how)
 

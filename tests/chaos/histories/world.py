@@ -114,7 +114,10 @@ class World:
         place.desk.unzip(file)
 
     def begin(self) -> None:
-        """Afterwards everything is as at the beginning of every history, and the ledger is empty."""
+        """Afterwards the cloud is as at the beginning of every history, and the ledger is empty.
+
+        The workplaces hold what the former history left, which is all replaced in the cloud.
+        """
         self.make_peace()
         self.ledger = Ledger(last=self.ledger.last)
         self.bazaar.refill(tuple(AREAS.values()))
@@ -122,11 +125,8 @@ class World:
         for place, (_, scope) in zip(self.places, DESKS, strict=True):
             self.rescope(place, scope)
             place.desk.befell = self.counted
-        self.settle_events()
-        for place in self.places:
-            self.bring_to_rest(place)
             place.desk.start_afresh()
-        self.bazaar.conn.execute("TRUNCATE witness.writes; DELETE FROM yurt.problems")
+        self.settle_events()
 
     # What people do
 
