@@ -158,6 +158,8 @@ class Desk:
         if service.token is None:
             activate(replica, service, self.home, self.login, self.password)
         outcome = self._signed_in(replica, service, heart, prove=prove)
+        # A repair would hide it.
+        assert not outcome.differing, f"{self.workplace} differed: {outcome.differing}, {outcome.repair}"
         if outcome.idle or outcome.sent is not None:
             self.unanswered -= begun
         self.befell["idle" if outcome.idle else outcome.resync or "done"] += 1

@@ -247,3 +247,4 @@ class Histories(RuleBasedStateMachine):
         """The history is judged, and counts."""
         self.world.judge()
         self.lengths[self.steps] += 1
+        self.world.told(f"history {self.nth}: {self.steps} steps")
