@@ -270,11 +270,10 @@ class Desk:
         with self.opened() as replica:
             return count_unsent(replica.connection)
 
-    def local_problems(self) -> set[int]:
-        """The edits in problems that the service knows nothing of."""
+    def local_problems(self) -> list[problems.Problem]:
+        """What the service knows nothing of: it could never be sent."""
         with self.opened() as replica:
-            held = problems.local_problems(replica.connection).values()
-            return {number for line in held for number in tokens(line)}
+            return [problem for problem in problems.open_problems(replica.connection) if problem.kind == "local"]
 
     def start_afresh(self) -> None:
         """Notes of former histories are gone."""

@@ -83,7 +83,6 @@ class Evidence:
     present: set[Row]
     writes: list[Write]
     problems: Mapping[str, list[Mapping[str, Any]]]
-    local: Mapping[str, set[int]]
     former: set[int]
 
 
@@ -189,7 +188,7 @@ class _Reading:
             return "superseded"
         if edit.desk is None:
             return None
-        if edit.number in self.told.get(edit.desk, ()) or edit.number in self.evidence.local.get(edit.desk, ()):
+        if edit.number in self.told.get(edit.desk, ()):
             return "in problems"
         return "superseded" if edit.number in self.overwritten else None
 

@@ -107,10 +107,15 @@ class Histories(RuleBasedStateMachine):
     def something_to_send(self, place: Place, rng: random.Random) -> None:
         place.desk.edit(self.world.ledger, rng, self.world.bazaar.seen_so_far())
 
+    def both_work(self, place: Place, rng: random.Random) -> None:
+        for _ in range(3):
+            self.world.bazaar.edit(self.world.ledger, place.desk.area, rng)
+            self.something_to_send(place, rng)
+
     def exchange(self, place: Place, rng: random.Random, **how: Any) -> None:
-        """Every second time somebody goes on working meanwhile."""
+        """Every second time people go on working meanwhile, there and here."""
         if rng.random() < 0.5:
-            how["hands"] = Hands(rng.randrange(1, 5), lambda: self.something_to_send(place, rng))
+            how["hands"] = Hands(rng.randrange(1, 5), lambda: self.both_work(place, rng))
         with self.world.bazaar.not_in_the_way(self.world.ledger, commit=rng.random() < 0.5):
             place.desk.exchange(**how)
 
