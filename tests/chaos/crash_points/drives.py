@@ -200,7 +200,7 @@ def _created_and_ended(world: World, at_creation: Point | None = None, at_ending
         with _killed(world, at_ending) if at_ending else _unharmed():
             world.insist(world.person.http, "DELETE", f"workplaces/{made['id']}", done=["workplace_deleted"])
             _wait_for_point(world, at_ending)
-    assert world.workplace(made["id"])["state"] == "deleted"
+    world.wait_until_deleted(made["id"])
     assert world.seats() == seats
     assert world.service_sql("provisioning", "SELECT count(*) FROM workplaces WHERE name = %s", name) == [(1,)]
     complaints = [*oracle.notes_of_branch(world, branch)]
