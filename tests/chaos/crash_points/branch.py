@@ -55,9 +55,9 @@ class Branch:
         self.turn += 1
         firm = random.choice(self.firms or tuple(SHARED))
         with self.opened() as replica:
+            self._new_order(replica, firm, "bad", TOO_MUCH)
             order = self._new_order(replica, firm, "own", 10)
             self._note(replica, order, "own")
-            self._new_order(replica, firm, "bad", TOO_MUCH)
             self._new_item(replica)
             self._note(replica, SHARED[firm], "shared")
             if self.orders:

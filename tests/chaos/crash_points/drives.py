@@ -37,6 +37,8 @@ def exchange(world: World, point: Point) -> None:
         with world.busy_cloud():
             world.exchange()
         if not world.stack.service.struck():
+            world.exchange()  # what the others sent meanwhile
+        if not world.stack.service.struck():
             world.sql("UPDATE items SET price = price + 1 WHERE id = 1")
             world.exchange()
 
@@ -52,9 +54,8 @@ def decision(world: World, point: Point) -> None:
     """A conflict is decided for the workplace, while the others exchange."""
     branch = world.branches[0]
     _work(world)
-    world.sql(
-        "UPDATE orders SET note = %s WHERE id = ANY(%s::uuid[])", f"cloud {uuid4()}", list(bazaar.SHARED.values())
-    )
+    shared = list(bazaar.SHARED.values())
+    world.sql("UPDATE orders SET note = 'cloud ' || gen_random_uuid() WHERE id = ANY(%s::uuid[])", shared)
     branch.exchange()
     disputed = [edit for edit in branch.edits if edit.turn == branch.turn and edit.kind == "shared"]
     [(problem,)] = world.sql(
@@ -199,7 +200,7 @@ def _created_and_ended(world: World, at_creation: Point | None = None, at_ending
         with _killed(world, at_ending) if at_ending else _unharmed():
             world.insist(world.person.http, "DELETE", f"workplaces/{made['id']}", done=["workplace_deleted"])
             _wait_for_point(world, at_ending)
-    assert world.workplace(made["id"])["state"] == "deleted"
+    world.wait_until_deleted(made["id"])
     assert world.seats() == seats
     assert world.service_sql("provisioning", "SELECT count(*) FROM workplaces WHERE name = %s", name) == [(1,)]
     complaints = [*oracle.notes_of_branch(world, branch)]

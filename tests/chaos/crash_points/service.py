@@ -22,6 +22,7 @@ class CrashingService:
         self._arm = home / "crash.arm"
         self._told = threading.Condition()
         self._serves = False
+        self._starts = 0
         self.deaths = 0
         self.armed_at_death = 0
         command = [sys.executable, "-m", nursery.__name__]
@@ -50,9 +51,10 @@ class CrashingService:
             assert self._told.wait_for(lambda: self._serves, seconds), "the service did not come again"
 
     def pause(self, seconds: float) -> None:
-        """Returns after so many seconds, or once it serves."""
+        """Returns after so many seconds, or as soon as it was started again: its death may not be noticed yet."""
         with self._told:
-            self._told.wait_for(lambda: self._serves, seconds)
+            before = self._starts
+            self._told.wait_for(lambda: self._starts > before, seconds)
 
     def wait_for_death(self, number: int, seconds: float = PATIENCE) -> bool:
         """True once it was killed for the `number`-th time; False when that did not happen in time."""
@@ -67,6 +69,7 @@ class CrashingService:
         with self._told:
             if READY in line:
                 self._serves = True
+                self._starts += 1
             elif nursery.KILLED in line:
                 self._serves = False
                 self.deaths += 1

@@ -133,6 +133,13 @@ class World:
             sleep(0.05)
         return workplace
 
+    def wait_until_deleted(self, identity: str) -> None:
+        """Returns when the gateway shows it so: when it died over the deletion, provisioning's event tells it."""
+        until = monotonic() + PATIENCE
+        while (workplace := self.workplace(identity))["state"] != "deleted":
+            assert monotonic() < until, workplace
+            sleep(0.05)
+
     def download(self, workplace: dict[str, Any]) -> Computer:
         """The workplace's package, whole, unzipped on a computer of its own."""
         assert workplace["package"], workplace["reason"]
