@@ -266,6 +266,11 @@ class Desk:
         with self.opened() as replica:
             return table_digests(replica.connection)
 
+    def is_activated(self) -> bool:
+        """This computer has claimed the package."""
+        with self.opened() as replica:
+            return usable_token(replica, self.home.credentials()) is not None
+
     def unsent(self) -> int:
         with self.opened() as replica:
             return count_unsent(replica.connection)
