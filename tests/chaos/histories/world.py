@@ -358,7 +358,7 @@ class World:
                         return
 
     def copy_desk(self, place: Place) -> None:
-        """Somebody takes a copy of the folder to another computer, and is refused; of one that nobody uses yet he is not."""
+        """Somebody takes a copy of the folder to another computer, and is refused, once it was activated here."""
         if not place.desk.is_activated():
             return
         other = place.desk.copied(self.folder / f"copy-{uuid4().hex}")
