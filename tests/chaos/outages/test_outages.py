@@ -1,6 +1,7 @@
 """An outage of any server loses nothing and doubles nothing, and everything that it met ends by itself.
 
-`YURT_OUTAGE_SECONDS`: how long each lasts. `make outages` takes 30, and prints what was seen.
+`YURT_OUTAGE_SECONDS`: how long each lasts. `make outages` takes 30, each server stopped and cut off, and prints what was
+seen; by default each server goes out in one of the two ways, for 5 seconds.
 """
 
 import os
@@ -16,7 +17,11 @@ from tests.chaos.outages.outage import endure
 from tests.chaos.outages.servers import Kind, Name
 from tests.chaos.outages.stand import SPARE, WORKPLACES, Stand, stand
 
-SECONDS = float(os.environ.get("YURT_OUTAGE_SECONDS", "5"))
+ASKED = os.environ.get("YURT_OUTAGE_SECONDS")
+SECONDS = float(ASKED or "5")
+EVERYTHING = [(server, kind) for server in get_args(Name) for kind in get_args(Kind)]
+# Of each server, in turn, one of the two.
+ROWS = EVERYTHING if ASKED else [row for at, row in enumerate(EVERYTHING) if at % 4 in {1, 2}]
 # A short outage is noticed within its time, as one of 30 seconds is by the defaults of these settings.
 SETTINGS = {"YURT_SILENCE": f"{SECONDS / 2:g}", "YURT_BUILD_LEASE": f"{SECONDS:g}"}
 
@@ -29,8 +34,7 @@ def office() -> Iterator[Stand]:
         yield running
 
 
-@pytest.mark.parametrize("kind", get_args(Kind))
-@pytest.mark.parametrize("server", get_args(Name))
+@pytest.mark.parametrize(("server", "kind"), ROWS)
 def test_an_outage_loses_nothing_doubles_nothing_and_all_ends_by_itself(
     office: Stand, server: Name, kind: Kind, record_property: Callable[[str, object], None]
 ) -> None:
