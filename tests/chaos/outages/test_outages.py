@@ -1,7 +1,7 @@
 """An outage of any server loses nothing and doubles nothing, and everything that it met ends by itself.
 
-`YURT_OUTAGE_SECONDS`: how long each lasts. `make outages` takes 30, each server stopped and cut off, and prints what was
-seen; by default each server goes out in one of the two ways, for 5 seconds.
+`YURT_OUTAGE_SECONDS`: how long each lasts. `make outages` takes 30, each server stopped and cut off, and prints what
+was seen; by default each server goes out in one of the two ways, for 5 seconds.
 """
 
 import os
