@@ -9,7 +9,7 @@ from typing import Any
 from shared.protocol import values
 from shared.protocol.digest import bucket_of, quote, row_encoder
 from shared.protocol.statements import EndsTransaction, statements
-from workplace.engine import outbox, problems, unsent
+from workplace.engine import outbox, passed, problems, unsent
 from workplace.engine.failures import UnexpectedAnswer
 from workplace.engine.freeze import count_changes, freeze_within
 from workplace.engine.layout import Aggregate, Key, Layout, Table
@@ -86,7 +86,9 @@ def _attempt(replica: Replica, delta: Delta, schema: Schema | None, last_message
         received = Received(reset=bool(delta.head.get("reset")), lines=int(delta.tail["count"]))
         keep = unsent.unsent_keys(connection, replica.layout)
         if received.reset:
+            passed.clear(connection)
             _empty(connection, replica.layout, keep)
+        _take_passed(connection, replica.layout, keep)
         repaired = _Repaired(connection)
         _remove(connection, replica.layout, keep, delta, repaired, received)
         _insert(connection, replica.layout, keep, delta, repaired, received, progress)
@@ -96,6 +98,35 @@ def _attempt(replica: Replica, delta: Delta, schema: Schema | None, last_message
         replica.put("last_message", last_message)
         connection.execute("DELETE FROM yurt_paused")
     return received
+
+
+def take_passed(replica: Replica) -> None:
+    """What a delta brought while it was unsent here stands here, where it is unsent no more and was not sent."""
+    if not passed.is_any(replica.connection):
+        return
+    # A reference to what is gone meanwhile stays open until the next delta.
+    replica.connection.execute("PRAGMA foreign_keys = OFF")
+    try:
+        with replica.writing() as connection:
+            connection.execute("INSERT INTO yurt_paused (paused) VALUES (1)")
+            _take_passed(connection, replica.layout, unsent.unsent_keys(connection, replica.layout))
+            connection.execute("DELETE FROM yurt_paused")
+    finally:
+        replica.connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _take_passed(connection: sqlite3.Connection, layout: Layout, keep: Unsent) -> None:
+    inserts = _Inserts(connection)
+    for line in passed.lines(connection):
+        aggregate = _aggregate(layout, line)
+        key = _key(aggregate, line["key"])
+        if key in keep.get(aggregate.root.name, ()):
+            continue
+        _delete(connection, aggregate, [key])
+        if line["op"] == "put":
+            inserts.put(aggregate, line)
+        passed.drop(connection, line["table"], line["key"])
+    inserts.flush()
 
 
 def _change_schema(replica: Replica, schema: Schema, last_message: int) -> int:
@@ -242,6 +273,7 @@ def _insert(
     progress: Progress,
 ) -> None:
     inserts = _Inserts(connection)
+    made = unsent.made_keys(connection, layout)
     troubled = {(problem.table, problems.key_text(problem.key)) for problem in problems.open_problems(connection)}
     answered: list[dict[str, Any]] = []
     for done, line in enumerate(delta.lines(), 1):
@@ -255,6 +287,8 @@ def _insert(
         key = _key(aggregate, line["key"])
         if key in keep.get(line["table"], ()):
             received.passed_over += 1
+            if key in made.get(line["table"], ()):
+                passed.keep(connection, line)
         elif repaired.holds(aggregate, key) and _is_there(connection, aggregate, key):
             received.unchanged += 1  # what differed was deleted before
         elif line["op"] == "put":

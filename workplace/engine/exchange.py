@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from workplace.engine import outbox, problems, push, ranges, repair, unsent, verify
-from workplace.engine.apply import Schema
+from workplace.engine.apply import Schema, take_passed
 from workplace.engine.clock import now_text
 from workplace.engine.failures import Cancelled, Failure, ServiceRefused
 from workplace.engine.lock import ExchangeLock
@@ -106,6 +106,7 @@ def _joined(first: Outcome, second: Outcome) -> Outcome:
 
 
 def _exchange(replica: Replica, service: Service, replica_id: str, progress: Progress, *, prove: bool) -> Outcome:
+    take_passed(replica)
     progress("open", 0, 1)
     opened = service.call("POST", "/exchanges", opening(replica, replica_id, prove=prove), timeout=LONG)
     answer = opened.document
@@ -195,6 +196,7 @@ def _prove(
     progress: Progress,
 ) -> int:
     """Compares; what differs is narrowed to buckets with a second, finer statement. Returns lines received for that."""
+    take_passed(replica)
     progress("verify", 0, 1)
     differing = verify.differing_tables(replica, digests)
     if differing is None:

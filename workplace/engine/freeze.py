@@ -11,7 +11,7 @@ from typing import Any
 
 from shared.protocol.digest import quote
 from shared.protocol.values import canonical_json
-from workplace.engine import outbox, problems
+from workplace.engine import outbox, passed, problems
 from workplace.engine.layout import Aggregate, Key, Layout, captured_json
 from workplace.engine.replica import Replica
 
@@ -74,6 +74,7 @@ def freeze_within(connection: sqlite3.Connection, layout: Layout, number: int, v
         change = Change(*connection.execute(_CHANGE, (seq,)).fetchone())
         key = _wire_key(layout, change)
         earlier = kept.get((change.table, problems.key_text(key)))
+        passed.drop(connection, change.table, key)
         if earlier is not None and earlier["version"] != version and change.table in layout:
             earlier = _renamed(layout[change.table], earlier)
         try:

@@ -22,6 +22,8 @@ CREATE TABLE IF NOT EXISTS yurt_problems (
     id INTEGER PRIMARY KEY, problem TEXT, message INTEGER NOT NULL, table_name TEXT NOT NULL, key TEXT NOT NULL,
     kind TEXT NOT NULL, code TEXT NOT NULL, detail TEXT NOT NULL, pushed TEXT NOT NULL, service TEXT, version TEXT,
     created_at TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'open');
+CREATE TABLE IF NOT EXISTS yurt_passed (
+    table_name TEXT NOT NULL, key TEXT NOT NULL, line TEXT NOT NULL, PRIMARY KEY (table_name, key));
 CREATE INDEX IF NOT EXISTS yurt_problems_open ON yurt_problems (table_name, key) WHERE state = 'open';
 """
 _WAIT_SECONDS = 30.0
@@ -52,8 +54,9 @@ class Replica:
         execute("PRAGMA foreign_keys = ON")
         execute("PRAGMA cache_size = -65536")
         self.layout: Layout = read_layout(self.connection)
-        own = execute("SELECT count(*) FROM sqlite_master WHERE name IN ('yurt_program', 'yurt_problems')").fetchone()
-        if own[0] < 2:
+        own = ("yurt_program", "yurt_problems", "yurt_passed")
+        there = execute("SELECT count(*) FROM sqlite_master WHERE name IN (?, ?, ?)", own).fetchone()
+        if there[0] < len(own):
             self.connection.executescript(_OWN_TABLES)
 
     def close(self) -> None:

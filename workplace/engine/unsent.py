@@ -40,6 +40,16 @@ def unsent_keys(connection: sqlite3.Connection, layout: Layout) -> Unsent:
     return found
 
 
+def made_keys(connection: sqlite3.Connection, layout: Layout) -> Unsent:
+    """Of those the keys of aggregates that were made here since: deleted again they leave nothing to send."""
+    found: Unsent = {}
+    for table, key in connection.execute("SELECT table_name, key FROM yurt_changes WHERE base IS NULL"):
+        if table in layout:
+            root = layout[table].root
+            found.setdefault(table, set()).add(_key(root, root.captured_to_wire(json.loads(key))))
+    return found
+
+
 def _key(root: Table, key: dict[str, Any]) -> Key:
     """The key in replica values. Frozen under an older version it may name its columns otherwise: then by place."""
     values = [key[name] for name in root.key] if set(root.key) <= key.keys() else list(key.values())

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 import psycopg
 from psycopg.rows import dict_row
@@ -104,7 +104,7 @@ class Bazaar:
             "area": area, "text": text, "firm": rng.choice(FIRMS), "other": rng.choice(FIRMS),
             "uid": uid(rng.randrange(1, 6)), "uid2": uid(rng.randrange(1, 6)), "task": f"t{rng.randrange(1, 5)}",
             "nth": rng.randrange(4), "nth2": rng.randrange(4), "no": rng.randrange(1, 4), "date": rng.choice(DATES),
-            "mark": str(UUID(int=rng.getrandbits(128))), "code": f"P{rng.randrange(1, 6)}",
+            "mark": str(uuid5(NAMESPACE_OID, text)), "code": f"P{rng.randrange(1, 6)}",
         }  # fmt: skip
         order = "(SELECT id FROM orders WHERE area = %(area)s ORDER BY id OFFSET %(nth)s LIMIT 1)"
         order2 = order.replace("(nth)", "(nth2)")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import NAMESPACE_OID, uuid5
 
 from shared.protocol.digest import table_digests
 from tests.chaos.histories.bazaar import DATES, TEXTS, uid
@@ -339,7 +339,7 @@ def _insert(connection: sqlite3.Connection, rng: random.Random, table: str, text
         values |= {"order_id": rng.choice(orders), "no": rng.randrange(1, 4), "quantity": f"{rng.randrange(5)}.000",
                    "item": rng.choice([*items, None])}  # fmt: skip
     else:
-        values |= {"order_id": rng.choice(orders), "id": str(UUID(int=rng.getrandbits(128)))}
+        values |= {"order_id": rng.choice(orders), "id": str(uuid5(NAMESPACE_OID, text))}
     names, marks = ", ".join(values), ", ".join("?" * len(values))
     connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(values.values()))
 
