@@ -12,7 +12,7 @@ from tests.chaos.histories.runs import run, told
 from tests.chaos.histories.world import world
 
 HISTORIES = int(os.environ.get("YURT_HISTORIES", "300"))
-STEPS = int(os.environ.get("YURT_HISTORY_STEPS", "25"))
+STEPS = int(os.environ.get("YURT_HISTORY_STEPS", "15"))
 SEED = int(os.environ.get("YURT_SEED", "4"))
 SHARES = 4
 

@@ -60,7 +60,7 @@ class World:
         self.bazaar = bazaar
         self.line = line
         self.folder = folder
-        self.databases = databases
+        self._outboxes = [psycopg.connect(url, autocommit=True) for url in databases]
         self.counted = counted
         self.ledger = Ledger()
         self.places: list[Place] = []
@@ -73,6 +73,13 @@ class World:
         self._models: dict[int, Model] = {}
         self.manifest = (HERE / "bazaar.toml").read_text()
         self._version = 0
+
+    def close(self) -> None:
+        for conn in self._outboxes:
+            conn.close()
+        self.operator.http.close()
+        for person in self.people.values():
+            person.http.close()
 
     # The beginning
 
@@ -238,14 +245,16 @@ class World:
         self.line.plan([])
         self.line.deliver_late_ones()
         self.bazaar.release(self.ledger, commit=True)
-        for code in sorted(self.lapsed):
+        lapsed = sorted(self.lapsed)
+        for code in lapsed:
             self.pay(code)
         for place in self.places:
             if place.dismissed:
                 self.admit(place)
             if place.suspended:
                 self.resume(place)
-            self.reaches(place, lambda document: document["state"] in {"active", "ready"})
+            if place.application in lapsed:
+                self.reaches(place, lambda document: document["state"] in {"active", "ready"})
 
     def bring_to_rest(self, place: Place) -> None:
         """Exchanges until everything is sent; raises AssertionError when that does not come to an end."""
@@ -345,7 +354,7 @@ class World:
 
     def settle_events(self) -> None:
         """No event is on its way any more."""
-        while any(map(_holds_events, self.databases)):
+        while any(conn.execute("SELECT FROM outbox LIMIT 1").fetchall() for conn in self._outboxes):
             pass
 
     def reaches(self, place: Place, condition: Callable[[dict[str, Any]], bool]) -> None:
@@ -366,11 +375,6 @@ class World:
         assert isinstance(refusal, str), refusal
         self.counted[f"a copy: {refusal}"] += 1
         shutil.rmtree(other.folder)
-
-
-def _holds_events(url: str) -> bool:
-    with psycopg.connect(url) as connection:
-        return bool(connection.execute("SELECT FROM outbox LIMIT 1").fetchall())
 
 
 def _differences(bazaar: Bazaar, desk: Desk, scope: tuple[str, ...] | None) -> str:
@@ -417,10 +421,8 @@ def world(postgres_url: str, s3_url: str, folder: Path, counted: Counter[str]) -
         line = running.enter_context(bad_line(url))
         databases = [service_database_url(postgres_url, name, mark) for name in SERVICES]
         made = World(url, bazaar, line, folder, databases, counted)
-        running.callback(made.operator.http.close)
+        running.callback(made.close)
         made.furnish()
-        for person in made.people.values():
-            running.callback(person.http.close)
         yield made
 
 
