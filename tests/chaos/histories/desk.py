@@ -7,6 +7,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,15 @@ class MortalService(Service):
         with super().open(*arguments, **named) as response:
             self.heart.beat()
             yield response
+
+
+@dataclass(frozen=True)
+class State:
+    """Digests of its tables, aggregates that are unsent, and problems that the service knows nothing of."""
+
+    content: dict[str, Any]
+    unsent: int
+    local_problems: list[problems.Problem]
 
 
 class Desk:
@@ -261,24 +271,19 @@ class Desk:
 
     # What is in it
 
-    def content(self) -> dict[str, Any]:
-        """Digests of its tables."""
-        with self.opened() as replica:
-            return table_digests(replica.connection)
-
     def is_activated(self) -> bool:
         """This computer has claimed the package."""
         with self.opened() as replica:
             return usable_token(replica, self.home.credentials()) is not None
 
-    def unsent(self) -> int:
+    def state(self) -> State:
+        """What is in it."""
         with self.opened() as replica:
-            return count_unsent(replica.connection)
-
-    def local_problems(self) -> list[problems.Problem]:
-        """What the service knows nothing of: it could never be sent."""
-        with self.opened() as replica:
-            return [problem for problem in problems.open_problems(replica.connection) if problem.kind == "local"]
+            return State(
+                table_digests(replica.connection),
+                count_unsent(replica.connection),
+                [problem for problem in problems.open_problems(replica.connection) if problem.kind == "local"],
+            )
 
     def start_afresh(self) -> None:
         """Notes of former histories are gone."""

@@ -264,7 +264,7 @@ class World:
             said.append(outcome)
             if isinstance(outcome, Outcome):
                 assert outcome.next_exchange_in is not None, "nobody would wake it up again"
-                if not place.desk.unsent():
+                if not place.desk.state().unsent:
                     return
         raise AssertionError(f"{place.desk.workplace} does not come to rest: {said}")
 
@@ -272,7 +272,8 @@ class World:
         """Everybody has a good line again: copies are equal, and every edit is accounted for."""
         self.make_peace()
         for place in self.places:
-            self.bring_to_rest(place)
+            if place.desk.unanswered or place.desk.state().unsent:
+                self.bring_to_rest(place)
         for place in self.places:  # the others have sent something since
             self._compare(place)
         fates = self.ledger.settle(self._evidence())
@@ -289,9 +290,11 @@ class World:
         outcome = desk.exchange(prove=True)
         with self.bazaar.conn.transaction():
             there = service_digests(self.bazaar.conn, self._model(place), Scope(place.scope))
-        assert desk.content() == there, _differences(self.bazaar, desk, place.scope)
+        state = desk.state()
+        assert state.content == there, _differences(self.bazaar, desk, place.scope)
         assert isinstance(outcome, Outcome), outcome
-        assert not desk.local_problems(), desk.local_problems()  # of these edits each can be sent
+        assert not state.local_problems, state  # of these edits each can be sent
+        assert not state.unsent, state
         assert outcome.verified, outcome
         assert outcome.next_exchange_in is not None, "nobody would wake it up again"
         document = self.people[place.application].call("GET", f"workplaces/{desk.workplace}")
