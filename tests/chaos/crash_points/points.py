@@ -106,7 +106,7 @@ POINTS = (
     _exchange.after("completion: ended, before COMMIT", f"{_EXCHANGE}.complete_exchange:finish"),
     _exchange.before("completion: committed, files not dropped", f"{_EXCHANGE}.complete_exchange:drop_files"),
     _exchange.after("completion: not answered", f"{_HTTP}.exchanges:complete_exchange"),
-    _decision.after("decision: other version written, before COMMIT", f"{_REPLICATION}.problems:_put_in_force"),
+    _decision.after("decision: other version written, before COMMIT", f"{_REPLICATION}.problems:put_in_force"),
     _decision.after("decision: committed, not answered", f"{_HTTP}.problems:resolve_problem"),
     _retention.before("retention: seen marks gone, repeated ones not", "psycopg:Connection.execute", _forgets_repeated),
     _retention.after("retention: before COMMIT", "psycopg:Connection.execute", _forgets_repeated),

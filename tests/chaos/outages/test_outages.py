@@ -39,7 +39,7 @@ def test_an_outage_loses_nothing_doubles_nothing_and_all_ends_by_itself(
     office: Stand, server: Name, kind: Kind, record_property: Callable[[str, object], None]
 ) -> None:
     outage = endure(office, server, kind, SECONDS)
-    record_property("outage", outage)
+    record_property("outage", str(outage))
     assert set(outage.builds) == {"ready"}
     assert outage.edits.in_force + outage.edits.problems == outage.edits.made
     assert_every_replica_equals_its_scope(office)
