@@ -202,10 +202,12 @@ def _take(
             if "*" not in merged.conflicts
             else ("One side deleted the record, the other changed it.")
         )
-        outcome.in_force, outcome.send_again = merged.in_force, True
+        outcome.in_force = merged.in_force
         outcome.stored = {"row": stored.row, "parts": stored.parts} if stored else None
     elif not _as_pushed(shape, change, merged):
-        outcome.status, outcome.send_again = "merged", True
+        outcome.status = "merged"
+    # Also as it was pushed: what others changed of it beside that may have been passed over while it was unsent.
+    outcome.send_again = True
     if merged.row is None:
         outcome.write = stored is not None
         if outcome.write:

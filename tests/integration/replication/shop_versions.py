@@ -31,7 +31,7 @@ from workplace.engine.spool import Delta
 
 APPLICATION = "shop"
 # What the program keeps in a replica beside what a package holds.
-PROGRAMS_OWN = ("yurt_program", "yurt_problems", "yurt_problems_open")
+PROGRAMS_OWN = ("yurt_program", "yurt_problems", "yurt_problems_open", "yurt_passed")
 
 SCHEMA = """
 CREATE TABLE firms (id text PRIMARY KEY, title text NOT NULL);

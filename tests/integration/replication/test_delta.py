@@ -305,3 +305,19 @@ def test_what_was_pushed_into_an_organisation_before_it_was_pulled_leaves_with_i
     one.pull()
     held = [document["row"]["note"] for (table, _), document in one.rows.items() if table == "partners"]
     assert held == (["mine"] if meanwhile == "nothing" else [])
+
+
+def test_a_line_added_there_arrives_though_its_document_was_edited_here_when_it_was_told(market: Market) -> None:
+    """A delta passes over what is unsent. The edit then arrived as it was pushed, and the line never came: found by
+    random histories.
+    """
+    one = TinyReplica(market, "w1", Scope(None))
+    market.sql("INSERT INTO orders (firm, number, ordered_on) VALUES ('B', 'n', '2024-05-01')")
+    one.pull()
+    number = market.value("SELECT id FROM orders")
+    market.sql("INSERT INTO order_marks (order_id, id, length) VALUES (%s, 1, 5)", number)
+    one.put("orders", {"id": number, "note": "mine"})
+    one.pull()
+    assert one.at("orders", id=number)["parts"]["order_marks"] == []
+    one.push()
+    converged(market, one)
