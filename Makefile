@@ -50,7 +50,7 @@ test: $(BIN)/.dev ## all tests, on real PostgreSQL, RabbitMQ and S3; fails when 
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
 property: $(BIN)/.dev ## random histories of workplaces and what became of every edit; HISTORIES=300, FAULTS=line,kill,… for some accidents only
-	@YURT_HISTORIES=$(HISTORIES) $(if $(FAULTS),YURT_FAULTS=$(FAULTS)) $(BIN)/pytest -n $(WORKERS) --dist loadgroup tests/chaos/histories/test_histories.py
+	@YURT_HISTORIES=$(HISTORIES) $(if $(FAULTS),YURT_FAULTS=$(FAULTS)) $(BIN)/pytest -n $(WORKERS) --dist loadgroup tests/chaos/histories/run_histories.py
 
 torture: $(BIN)/.dev ## the same for HOURS=1, from ever new seeds, which it prints; SEED=… tells one of them again
 	@$(if $(FAULTS),YURT_FAULTS=$(FAULTS)) $(BIN)/python -m tests.chaos.histories.torture $(HOURS) $(SEED)
