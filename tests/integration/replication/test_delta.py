@@ -318,6 +318,8 @@ def test_a_line_added_there_arrives_though_its_document_was_edited_here_when_it_
     market.sql("INSERT INTO order_marks (order_id, id, length) VALUES (%s, 1, 5)", number)
     one.put("orders", {"id": number, "note": "mine"})
     one.pull()
-    assert one.at("orders", id=number)["parts"]["order_marks"] == []
+    passed_over = one.at("orders", id=number)
+    assert passed_over
+    assert passed_over["parts"]["order_marks"] == []
     one.push()
     converged(market, one)
