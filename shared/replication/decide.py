@@ -22,12 +22,13 @@ from shared.replication.wire_values import history_text
 
 class _Facts(NamedTuple):
     """`contested`: somebody else changed it after `base`, or may have: the history does not reach back so far.
-    `refused`: an earlier push of it was rejected since."""
+    `resent`: it was put on the workplace's resend list since, `refused`: because an earlier push of it was rejected."""
 
     seq: int
     present: bool
     visible: bool
     contested: bool
+    resent: bool
     refused: bool
     closed: bool
 
@@ -64,6 +65,7 @@ def _decide_root(
     to_merge: list[int] = []
     for facts in _facts(conn, application, model, root, workplace, scope):
         change, outcome = changes[facts.seq], outcomes[facts.seq]
+        outcome.send_again |= facts.resent  # this very edit may have been in its way
         if facts.refused:
             outcome.reject("after_rejection", "The change builds on one that was rejected.")
         elif _outside_scope(root, scope, change, facts):
@@ -111,6 +113,7 @@ def _facts(
         WITH unseen AS (
             SELECT b.base, h.key,
                    bool_or(h.recipient IS NULL AND h.origin IS DISTINCT FROM %(workplace)s) AS contested,
+                   bool_or(h.recipient = %(workplace)s) AS resent,
                    bool_or(h.recipient = %(workplace)s AND h.rejected) AS refused
             FROM (SELECT DISTINCT base FROM yurt_stage WHERE table_name = %(table)s AND base IS NOT NULL) b
             JOIN yurt.history h ON h.xid >= pg_snapshot_xmin(b.base::pg_snapshot)
@@ -122,7 +125,7 @@ def _facts(
                s.base IS NOT NULL AND (coalesce(u.contested, false)
                    OR ({COMPLETE.format(snapshot="s.base")}) IS NOT TRUE
                    OR pg_snapshot_xmax(s.base::pg_snapshot) > pg_snapshot_xmax(pg_current_snapshot())),
-               coalesce(u.refused, false), {_closed(model, root)}
+               coalesce(u.resent, false), coalesce(u.refused, false), {_closed(model, root)}
         FROM yurt_stage s
         LEFT JOIN {qualified(root.table)} t ON {key_match(root.table, "t", "s.key")} AND {area_condition(model, "t")}
         LEFT JOIN unseen u ON u.base = s.base AND u.key = s.key

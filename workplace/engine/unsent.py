@@ -28,11 +28,7 @@ def is_anything_unsent(connection: sqlite3.Connection) -> bool:
 
 def unsent_keys(connection: sqlite3.Connection, layout: Layout) -> Unsent:
     """The keys of those aggregates by table, in replica values."""
-    found: Unsent = {}
-    for table, key in connection.execute("SELECT table_name, key FROM yurt_changes"):
-        if table in layout:
-            root = layout[table].root
-            found.setdefault(table, set()).add(_key(root, root.captured_to_wire(json.loads(key))))
+    found = _edited(connection, layout, "SELECT table_name, key FROM yurt_changes")
     lines = [line for message in outbox.all_held(connection) for line in message.lines()]
     for line in [*lines, *problems.local_problems(connection).values()]:
         if line["table"] in layout:
@@ -42,8 +38,12 @@ def unsent_keys(connection: sqlite3.Connection, layout: Layout) -> Unsent:
 
 def made_keys(connection: sqlite3.Connection, layout: Layout) -> Unsent:
     """Of those the keys of aggregates that were made here since: deleted again they leave nothing to send."""
+    return _edited(connection, layout, "SELECT table_name, key FROM yurt_changes WHERE base IS NULL")
+
+
+def _edited(connection: sqlite3.Connection, layout: Layout, query: str) -> Unsent:
     found: Unsent = {}
-    for table, key in connection.execute("SELECT table_name, key FROM yurt_changes WHERE base IS NULL"):
+    for table, key in connection.execute(query):
         if table in layout:
             root = layout[table].root
             found.setdefault(table, set()).add(_key(root, root.captured_to_wire(json.loads(key))))

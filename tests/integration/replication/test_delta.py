@@ -323,3 +323,37 @@ def test_a_line_added_there_arrives_though_its_document_was_edited_here_when_it_
     assert passed_over["parts"]["order_marks"] == []
     one.push()
     converged(market, one)
+
+
+@pytest.mark.parametrize("there", ["name", "note"])
+def test_what_comes_back_of_an_edit_comes_again_where_the_next_edit_was_in_its_way(market: Market, there: str) -> None:
+    """The next edit builds on a position that has seen everything, in a copy that was passed over twice."""
+    one = TinyReplica(market, "w1", Scope(None))
+    partner(market, 1)
+    one.pull()
+    one.put("partners", {"id": uid(1), "note": "mine"})
+    market.sql(f"UPDATE partners SET {there} = 'theirs'")
+    one.pull()
+    assert one.push()["counts"]["merged" if there == "name" else "conflict"] == 1
+    one.put("partners", {"id": uid(1), "weight": 2.5})
+    one.pull()
+    one.push()
+    converged(market, one)
+
+
+def test_lines_that_lost_come_back_though_the_document_was_edited_again_before(market: Market) -> None:
+    """Of an edit without lines only the record is compared with what was pushed."""
+    one = TinyReplica(market, "w1", Scope(None))
+    market.sql("INSERT INTO orders (firm, number, ordered_on) VALUES ('B', 'n', '2024-05-01')")
+    number = market.value("SELECT id FROM orders")
+    market.sql("INSERT INTO order_lines VALUES (%s, 1, NULL, 1, 1, 'first')", number)
+    one.pull()
+    line = {"order_id": number, "no": 1, "item": None, "qty": "1.000", "price": "1.00", "note": "mine"}
+    one.put("orders", {"id": number}, {"order_lines": [line]})
+    market.sql("UPDATE order_lines SET note = 'theirs'")
+    one.pull()
+    assert one.push()["counts"]["conflict"] == 1
+    one.put("orders", {"id": number, "note": "more"})
+    one.pull()
+    one.push()
+    converged(market, one)
