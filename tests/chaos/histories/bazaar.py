@@ -14,7 +14,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from shared.replication import retention
-from tests.chaos.histories.ledger import PARENT, Edit, Ledger, Write, place_of, row_of, token, tokens
+from tests.chaos.histories.ledger import Edit, Ledger, Write, row_of, token, tokens
 
 HERE = Path(__file__).parent
 FIRMS = ("A", "B", "C")
@@ -280,6 +280,3 @@ class Bazaar:
         """How far the witness is."""
         row = self.conn.execute("SELECT coalesce(max(seq), 0) FROM witness.writes").fetchone()
         return int(row[0]) if row else 0
-
-
-__all__ = ["DATES", "FIRMS", "PARENT", "TEXTS", "Bazaar", "place_of", "uid"]

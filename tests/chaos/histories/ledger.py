@@ -88,7 +88,7 @@ class Evidence:
 
 @dataclass
 class Ledger:
-    """The edits of one history. `names` are the workplaces' ids by the names of their desks."""
+    """The edits of one history, by number."""
 
     edits: dict[int, Edit] = field(default_factory=dict)
     last: int = 0

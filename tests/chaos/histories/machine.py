@@ -47,7 +47,7 @@ class Found(Exception):
 Step = Callable[..., None]
 
 
-def told(function: Step) -> Step:
+def written_down(function: Step) -> Step:
     """The step is written down, and so is what it found: the world is not as it was, so nothing is tried again."""
 
     @functools.wraps(function)
@@ -67,7 +67,7 @@ def told(function: Step) -> Step:
 def every_day(**arguments: Any) -> Callable[[Step], Step]:
     """A rule that is always there; every one draws a `chance` for whatever else it needs."""
     drawn: Any = rule(chance=chances, **arguments)
-    return lambda function: cast("Step", drawn(told(function)))
+    return lambda function: cast("Step", drawn(written_down(function)))
 
 
 def of(kind: str, **arguments: Any) -> Callable[[Step], Step]:
@@ -89,7 +89,7 @@ class Histories(RuleBasedStateMachine):
         self.story: list[str] = []
 
     @initialize()
-    @told
+    @written_down
     def begin(self) -> None:
         self.world.begin()
 
@@ -247,9 +247,8 @@ class Histories(RuleBasedStateMachine):
         if self.story and not self.world.found:
             self.end()
 
-    @told
+    @written_down
     def end(self) -> None:
         """The history is judged, and counts."""
         self.world.judge()
         self.lengths[self.steps] += 1
-        self.world.told(f"history {self.nth}: {self.steps} steps")

@@ -43,7 +43,7 @@ def dropped_before_answered(stack: ExitStack) -> None:
 
 def stored_answer_ignored(stack: ExitStack) -> None:
     """A message that comes twice is applied twice."""
-    asked, stored = apply._stored_answer, apply._store_answer
+    asked = apply._stored_answer
 
     def ask(conn: Any, application: str, workplace: str, number: int, digest: str) -> Any:
         last = conn.execute("SELECT last_message FROM yurt.workplaces WHERE workplace = %s", [workplace]).fetchone()
@@ -53,7 +53,6 @@ def stored_answer_ignored(stack: ExitStack) -> None:
         return asked(conn, application, workplace, number, digest)
 
     _put(stack, apply, "_stored_answer", ask)
-    _put(stack, apply, "_store_answer", stored)
 
 
 def leave_of_a_narrowed_scope_forgotten(stack: ExitStack) -> None:
@@ -189,6 +188,3 @@ def planted(name: str) -> Iterator[None]:
     with ExitStack() as stack:
         PLANTED[name](stack)
         yield
-
-
-__all__ = ["PLANTED", "planted"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.histories.runs import run, told
+from tests.chaos.histories.runs import figures, run
 from tests.chaos.histories.world import world
 
 HISTORIES = int(os.environ.get("YURT_HISTORIES", "300"))
@@ -29,5 +29,5 @@ def test_no_history_loses_or_diverges(
     ):
         lengths = run(made, number=-(-HISTORIES // SHARES), steps=STEPS, start=SEED * SHARES + share)
     assert sum(lengths.values()) >= HISTORIES // SHARES
-    for name, figure in told(lengths, counted).items():
+    for name, figure in figures(lengths, counted).items():
         record_property(name, figure)

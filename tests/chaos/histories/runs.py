@@ -39,7 +39,7 @@ def run(world: World, *, number: int, steps: int, start: int) -> Counter[int]:
     return Run.lengths
 
 
-def told(lengths: Counter[int], counted: Counter[str]) -> dict[str, str]:
+def figures(lengths: Counter[int], counted: Counter[str]) -> dict[str, str]:
     """The figures of a run, for whoever reads its end."""
     steps = sum(length * times for length, times in lengths.items())
     offline = {fate.removeprefix("offline, "): n for fate, n in counted.items() if fate.startswith("offline, ")}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deploy.servers.postgres import WheelPostgres
 from deploy.servers.rclone import RcloneStore
-from tests.chaos.histories.runs import run, told
+from tests.chaos.histories.runs import figures, run
 from tests.chaos.histories.world import world
 
 HISTORIES = 25  # of one seed, in one world
@@ -39,7 +39,7 @@ def main(hours: float, start: int | None) -> int:
         finally:
             store.stop()
             postgres.stop()
-            for what, figure in told(lengths, counted).items():
+            for what, figure in figures(lengths, counted).items():
                 print(f"{what}: {figure}")
     return 0
 

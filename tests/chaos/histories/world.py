@@ -67,7 +67,6 @@ class World:
         self.operator = Operator(url, OPERATOR_TOKEN)
         self.people: dict[str, Person] = {}
         self.found: Exception | None = None
-        self.told: Callable[[str], object] = lambda _: None
         self.lapsed: set[str] = set()
         self.former_problems: set[int] = set()
         self._models: dict[int, Model] = {}
